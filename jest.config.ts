@@ -1,0 +1,35 @@
+import type { Config } from 'jest';
+
+const project = (name: string, extra: Partial<Config> = {}) => ({
+  displayName: name,
+  roots: [`<rootDir>/test/${name}`],
+  testMatch: ['**/*.test.ts'],
+  testEnvironment: 'node',
+  extensionsToTreatAsEsm: ['.ts'],
+  transform: {
+    '^.+\\.ts$': [
+      '@swc/jest',
+      { jsc: { target: 'es2024', parser: { syntax: 'typescript' } }, module: { type: 'es6' }, sourceMaps: 'inline' },
+    ],
+  },
+  ...extra,
+});
+
+/** One project per folder of tests; those that need real servers get them from a global set-up, or fail. */
+const services = {
+  globalSetup: '<rootDir>/test/support/global-setup.ts',
+  globalTeardown: '<rootDir>/test/support/global-teardown.ts',
+};
+
+const config = {
+  maxWorkers: 2,
+  reporters: ['default', '<rootDir>/test/support/tally-reporter.ts'],
+  projects: [
+    project('unit'),
+    project('contract', services),
+    project('simulation', services),
+    project('integration', services),
+  ],
+} satisfies Config;
+
+export default config;
