@@ -16,19 +16,20 @@ const project = (name: string, extra: Partial<Config> = {}) => ({
 });
 
 /** One project per folder of tests; those that need real servers get them from a global set-up, or fail. */
-const services = {
+const redis = {
   globalSetup: '<rootDir>/test/support/global-setup.ts',
   globalTeardown: '<rootDir>/test/support/global-teardown.ts',
 };
+const kafkaAndRedis = { ...redis, globalSetup: '<rootDir>/test/support/global-setup-kafka.ts' };
 
 const config = {
   maxWorkers: 2,
   reporters: ['default', '<rootDir>/test/support/tally-reporter.ts'],
   projects: [
     project('unit'),
-    project('contract', services),
-    project('simulation', services),
-    project('integration', services),
+    project('contract', redis),
+    project('simulation', redis),
+    project('integration', kafkaAndRedis),
   ],
 } satisfies Config;
 

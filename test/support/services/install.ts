@@ -1,0 +1,27 @@
+/** Fetches the real servers of the tests and the demo: `node test/support/services/install.ts [kafka] [redis] [valkey] [prometheus]`. */
+import { installKafka } from './install-kafka.ts';
+import { installRedis } from './install-redis.ts';
+import { say } from './tools.ts';
+
+const installers: Record<string, () => Promise<string>> = {
+  kafka: async () => {
+    const { java, jars } = await installKafka();
+    return `${jars}, run by ${java}`;
+  },
+  redis: async () => (await installRedis('redis')).command,
+  valkey: async () => (await installRedis('valkey')).command,
+};
+
+const wanted = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(installers);
+let failed = false;
+for (const name of wanted) {
+  const install = installers[name];
+  if (install === undefined) throw new Error(`unknown: ${name}; known: ${Object.keys(installers).join(', ')}`);
+  try {
+    say(`${name}: ${await install()}`);
+  } catch (error) {
+    failed = true;
+    say(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+process.exitCode = failed ? 1 : 0;

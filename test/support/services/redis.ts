@@ -1,0 +1,150 @@
+/** Real Redis and Valkey servers on 127.0.0.1, with directories and ports of their own. */
+import { cpSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { waitUntil } from '../wait-for.ts';
+import { installAnyRedis, installRedis, type RedisFlavour, type RedisProgram } from './install-redis.ts';
+import { freePort } from './ports.ts';
+import { type OwnedProcess, removeScratch, scratchDirectory, startProcess } from './process.ts';
+
+export type RedisOptions = {
+  /** Without one, whichever this machine can get. */
+  readonly flavour?: RedisFlavour;
+  /** More settings, as in redis.conf; they win over those from here. */
+  readonly config?: Readonly<Record<string, string>>;
+  readonly replicaOf?: { readonly port: number };
+  /** Settings in a file that the server may rewrite, instead of arguments. Sentinel needs it. */
+  readonly configFile?: string;
+};
+
+export type RedisServer = {
+  readonly flavour: RedisFlavour;
+  readonly port: number;
+  readonly url: string;
+  /** What it keeps: the append-only file, and its log (`server.log`). */
+  readonly dir: string;
+  /** Sends a signal; for SIGKILL and SIGTERM resolves when the process is gone. */
+  kill(signal?: NodeJS.Signals): Promise<void>;
+  /** Starts it again on the same port and data; resolves when it answers. */
+  start(): Promise<void>;
+  /** Copies its data as they are, running or not, and answers where they lie. */
+  snapshot(): Promise<string>;
+  /** Replaces its data by a snapshot. Only while it is down. */
+  restore(snapshot: string): Promise<void>;
+  /** Ends it and removes what it kept, snapshots too. */
+  stop(): Promise<void>;
+};
+
+const READY_TIMEOUT_MS = 20_000;
+
+/** Every write goes to the append-only file, which is forced to the disk each second: what production has. */
+const DEFAULTS: Readonly<Record<string, string>> = {
+  bind: '127.0.0.1',
+  save: '',
+  appendonly: 'yes',
+  appendfsync: 'everysec',
+  'repl-diskless-sync-delay': '0',
+};
+
+export async function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
+  const program = await (options.flavour === undefined ? installAnyRedis() : installRedis(options.flavour));
+  const port = await freePort();
+  const dir = scratchDirectory(program.flavour);
+  const snapshots: string[] = [];
+  const args =
+    options.configFile === undefined
+      ? settings(port, dir, options)
+      : [options.configFile, '--sentinel', '--port', String(port)];
+  let child: OwnedProcess | undefined;
+
+  const start = async () => {
+    child = await launch(program, args, dir);
+    await untilAnswers(child, port);
+  };
+  const stop = async () => {
+    await child?.stop(0);
+    for (const path of [dir, ...snapshots]) removeScratch(path);
+  };
+  try {
+    await start();
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return {
+    flavour: program.flavour,
+    port,
+    url: `redis://127.0.0.1:${port}`,
+    dir,
+    kill: async (signal = 'SIGKILL') => {
+      child!.signal(signal);
+      if (signal === 'SIGKILL' || signal === 'SIGTERM') await child!.exit;
+    },
+    start,
+    snapshot: async () => {
+      const path = scratchDirectory('redis-snapshot');
+      snapshots.push(path);
+      cpSync(join(dir, 'appendonlydir'), join(path, 'appendonlydir'), { recursive: true });
+      return path;
+    },
+    restore: async (snapshot) => {
+      if (child!.running()) throw new Error('a running server does not read its files again: kill it first');
+      rmSync(join(dir, 'appendonlydir'), { recursive: true, force: true });
+      cpSync(join(snapshot, 'appendonlydir'), join(dir, 'appendonlydir'), { recursive: true });
+    },
+    stop,
+  };
+}
+
+function settings(port: number, dir: string, options: RedisOptions): string[] {
+  const replicaOf = options.replicaOf === undefined ? {} : { replicaof: `127.0.0.1 ${options.replicaOf.port}` };
+  const all: Record<string, string> = { ...DEFAULTS, port: String(port), dir, ...replicaOf, ...options.config };
+  return Object.entries(all).flatMap(([name, value]) => [`--${name}`, ...words(name, value)]);
+}
+
+/** `save ''` and passwords are one word each; `replicaof` and `user` take several. */
+function words(name: string, value: string): string[] {
+  return ['replicaof', 'user', 'rename-command', 'client-output-buffer-limit'].includes(name)
+    ? value.split(' ')
+    : [value];
+}
+
+function launch(program: RedisProgram, args: readonly string[], dir: string): Promise<OwnedProcess> {
+  return startProcess({
+    name: program.flavour,
+    command: program.command,
+    args,
+    logFile: join(dir, 'server.log'),
+    cwd: dir,
+    ...(program.libraries === undefined ? {} : { env: { ...process.env, LD_LIBRARY_PATH: program.libraries } }),
+  });
+}
+
+async function untilAnswers(child: OwnedProcess, port: number): Promise<void> {
+  await waitUntil(async () => child.running() && isUp(await ping(port)), {
+    timeoutMs: READY_TIMEOUT_MS,
+    what: `${child.name} on port ${port}`,
+    everyMs: 20,
+  }).catch((cause: unknown) => {
+    throw new Error(`${child.name} did not start:\n${child.log().slice(-3000)}`, { cause });
+  });
+}
+
+/** A server that asks for a password is up; one that reads its files is not. */
+function isUp(answer: string): boolean {
+  return answer.startsWith('+PONG') || answer.startsWith('-NOAUTH') || answer.startsWith('-NOPERM');
+}
+
+function ping(port: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ port, host: '127.0.0.1' });
+    socket.setTimeout(1000, () => socket.destroy(new Error('no answer to PING in 1 s')));
+    socket.once('connect', () => socket.write('PING\r\n'));
+    socket.once('error', reject);
+    socket.once('close', () => reject(new Error('connection closed')));
+    socket.once('data', (chunk) => {
+      resolve(chunk.toString());
+      socket.destroy();
+    });
+  });
+}
