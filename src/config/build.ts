@@ -1,0 +1,101 @@
+/** From checked values, in the words of the file, to a `Config`. */
+import type { Config, HostPort, RedisServer, Sasl, TenantSource, Tls } from './config.ts';
+import { parseRedisUrl } from './redis-url.ts';
+import type { Values } from './schema.ts';
+
+/** Contents of the files that settings name, by path of the setting. */
+export type Contents = ReadonlyMap<string, string>;
+
+const secret = (contents: Contents, path: string, given: string): string =>
+  contents.get(`${path}_file`)?.replace(/\r?\n$/, '') ?? given;
+
+const tls = (contents: Contents, path: string, enabled: boolean): Tls | null =>
+  enabled
+    ? {
+        ca: contents.get(`${path}.ca_file`) ?? null,
+        cert: contents.get(`${path}.cert_file`) ?? null,
+        key: contents.get(`${path}.key_file`) ?? null,
+      }
+    : null;
+
+const sasl = (values: Values['kafka']['sasl'], contents: Contents): Sasl | null => {
+  const { mechanism, username } = values;
+  if (mechanism === '') return null;
+  return { mechanism, username, password: secret(contents, 'kafka.sasl.password', values.password) };
+};
+
+const hostPort = (text: string): HostPort => {
+  const colon = text.lastIndexOf(':');
+  return { host: text.slice(0, colon).replace(/^\[(.*)\]$/, '$1'), port: Number(text.slice(colon + 1)) };
+};
+
+const redis = (values: Values['redis'], contents: Contents): Config['redis'] => {
+  const url = values.url === '' ? null : parseRedisUrl(values.url);
+  const server = (): RedisServer => {
+    if (url !== null) return { kind: 'single', host: url.host, port: url.port, database: url.database };
+    if (values.cluster.length > 0) return { kind: 'cluster', nodes: values.cluster.map(hostPort) };
+    if (values.sentinels.length === 0) return { kind: 'embedded' };
+    return { kind: 'sentinel', sentinels: values.sentinels.map(hostPort), master: values.sentinel_master };
+  };
+  return {
+    server: server(),
+    username: values.username || (url?.username ?? ''),
+    password: secret(contents, 'redis.password', values.password) || (url?.password ?? ''),
+    tls: tls(contents, 'redis.tls', values.tls.enabled || url?.tls === true),
+    keyPrefix: values.key_prefix,
+  };
+};
+
+const kafka = (values: Values['kafka'], contents: Contents): Config['kafka'] => ({
+  brokers: values.brokers,
+  clientId: values.client_id,
+  groupId: values.group_id,
+  topics: values.topics,
+  fromBeginning: values.from_beginning,
+  tls: tls(contents, 'kafka.tls', values.tls.enabled),
+  sasl: sasl(values.sasl, contents),
+  sessionTimeoutMs: values.session_timeout,
+  maxBytesPerPartition: values.max_bytes_per_partition,
+});
+
+const tenantSource = (text: string): TenantSource => ({ kind: 'header', name: text.slice('header:'.length) });
+
+export const build = (values: Values, contents: Contents): Config => ({
+  server: {
+    host: values.server.host,
+    port: values.server.port,
+    shutdownTimeoutMs: values.server.shutdown_timeout,
+  },
+  kafka: kafka(values.kafka, contents),
+  redis: redis(values.redis, contents),
+  ledger: {
+    flushIntervalMs: values.ledger.flush_interval,
+    maxPendingBytes: values.ledger.max_pending_bytes,
+    onLoss: values.ledger.on_loss,
+    maxTenants: values.ledger.max_tenants,
+    tenantRetentionMs: values.ledger.tenant_retention,
+  },
+  tenants: { from: values.tenants.from.map(tenantSource), default: values.tenants.default },
+  usage: {
+    costAttribution: {
+      enabled: values.usage.cost_attribution.enabled,
+      maxCardinality: values.usage.cost_attribution.max_cardinality,
+      staleDurationMs: values.usage.cost_attribution.stale_duration,
+    },
+    maxLabelValueLengthBytes: values.usage.max_label_value_length,
+  },
+  overrides: {
+    defaults: {
+      costAttribution: {
+        dimensions: values.overrides.defaults.cost_attribution.dimensions,
+        maxCardinality: values.overrides.defaults.cost_attribution.max_cardinality,
+      },
+    },
+  },
+  publish: {
+    metricPrefix: values.publish.metric_prefix,
+    birthHoldMs: values.publish.birth_hold,
+    leaseMs: values.publish.lease,
+  },
+  log: values.log,
+});

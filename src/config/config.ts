@@ -1,0 +1,80 @@
+/** The configuration that the service works with: checked, complete, frozen, units in the names. */
+import type { Pairs } from './formats.ts';
+
+/** Contents of the files (PEM); null: not given. */
+export type Tls = { readonly ca: string | null; readonly cert: string | null; readonly key: string | null };
+
+export type Sasl = {
+  readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512';
+  readonly username: string;
+  readonly password: string;
+};
+
+export type HostPort = { readonly host: string; readonly port: number };
+
+/** Where the ledger is. */
+export type RedisServer =
+  | { readonly kind: 'embedded' }
+  | { readonly kind: 'single'; readonly host: string; readonly port: number; readonly database: number }
+  | { readonly kind: 'cluster'; readonly nodes: readonly HostPort[] }
+  | { readonly kind: 'sentinel'; readonly sentinels: readonly HostPort[]; readonly master: string };
+
+export type TenantSource = { readonly kind: 'header'; readonly name: string };
+
+export type Config = {
+  readonly server: { readonly host: string; readonly port: number; readonly shutdownTimeoutMs: number };
+  readonly kafka: {
+    readonly brokers: readonly string[];
+    readonly clientId: string;
+    readonly groupId: string;
+    readonly topics: readonly string[];
+    readonly fromBeginning: boolean;
+    readonly tls: Tls | null;
+    readonly sasl: Sasl | null;
+    readonly sessionTimeoutMs: number;
+    readonly maxBytesPerPartition: number;
+  };
+  readonly redis: {
+    readonly server: RedisServer;
+    /** Empty: none. */
+    readonly username: string;
+    readonly password: string;
+    readonly tls: Tls | null;
+    readonly keyPrefix: string;
+  };
+  readonly ledger: {
+    readonly flushIntervalMs: number;
+    readonly maxPendingBytes: number;
+    readonly onLoss: 'continue' | 'recount' | 'stop';
+    readonly maxTenants: number;
+    readonly tenantRetentionMs: number;
+  };
+  readonly tenants: {
+    readonly from: readonly TenantSource[];
+    /** Empty: a record without a tenant is discarded. */
+    readonly default: string;
+  };
+  readonly usage: {
+    readonly costAttribution: {
+      readonly enabled: boolean;
+      readonly maxCardinality: number;
+      readonly staleDurationMs: number;
+    };
+    readonly maxLabelValueLengthBytes: number;
+  };
+  readonly overrides: {
+    readonly defaults: {
+      readonly costAttribution: {
+        /** Attribute and label, in the order of the file. */
+        readonly dimensions: Pairs;
+        /** 0: the tracker's. */
+        readonly maxCardinality: number;
+      };
+    };
+  };
+  readonly publish: { readonly metricPrefix: string; readonly birthHoldMs: number; readonly leaseMs: number };
+  readonly log: {
+    readonly level: 'debug' | 'info' | 'warn' | 'error';
+    readonly format: 'json' | 'logfmt' | 'pretty';
+  };
+};

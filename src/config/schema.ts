@@ -1,0 +1,324 @@
+/**
+ * Every setting, once: the source of the file's keys, of the environment's names, of `--help` and of the table in
+ * README.md. A setting is here when it does something.
+ */
+import convict from 'convict';
+import { type Constraints, FORMATS, type FormatName } from './formats.ts';
+
+export type Setting = Constraints & {
+  readonly doc: string;
+  readonly format: FormatName;
+  /** As it would be written in the file. */
+  readonly default: string | number | boolean | readonly string[] | readonly (readonly [string, string])[];
+  /** Never printed. */
+  readonly sensitive?: boolean;
+};
+
+type Tree = { readonly [key: string]: Setting | Tree };
+
+const PORT = '(?:[1-9]\\d{0,3}|[1-5]\\d{4}|6[0-4]\\d{3}|65[0-4]\\d{2}|655[0-2]\\d|6553[0-5])';
+const HOST_PORT = new RegExp(`^(?:[A-Za-z0-9_.-]+|\\[[0-9A-Fa-f:.]+\\]):${PORT}$`);
+const MB = 1_048_576;
+const HOUR_MS = 3_600_000;
+
+const file = (doc: string) => ({ doc, format: 'text', default: '' }) as const satisfies Setting;
+const secret = (doc: string) => ({ doc, format: 'text', default: '', sensitive: true }) as const satisfies Setting;
+
+const tls = (peer: string) =>
+  ({
+    enabled: { doc: `Speak TLS to ${peer}.`, format: 'flag', default: false },
+    ca_file: file('File with the certificates (PEM) to trust instead of the system ones.'),
+    cert_file: file('File with the client certificate (PEM).'),
+    key_file: file("File with the client certificate's key (PEM)."),
+  }) as const satisfies Tree;
+
+export const SETTINGS = {
+  server: {
+    host: { doc: 'Address that the HTTP server binds to.', format: 'text', default: '0.0.0.0', required: true },
+    port: {
+      doc: 'Port of the HTTP server; 0 takes a free one.',
+      format: 'count',
+      default: 3200,
+      max: 65_535,
+    },
+    shutdown_timeout: {
+      doc: 'After SIGTERM: the time for the last flush, the last commits and leaving the group. Then the process ends.',
+      format: 'duration',
+      default: '25s',
+      min: 1_000,
+    },
+  },
+  kafka: {
+    brokers: {
+      doc: 'Brokers to begin with, host:port.',
+      format: 'list',
+      default: ['localhost:9092'],
+      required: true,
+      pattern: HOST_PORT,
+      expected: 'host:port',
+    },
+    client_id: { doc: "Name in the brokers' logs and quotas.", format: 'text', default: 'tracetally', required: true },
+    group_id: {
+      doc: 'Consumer group. All replicas of an installation share it.',
+      format: 'text',
+      default: 'tracetally',
+      required: true,
+    },
+    topics: {
+      doc: 'Names of the topics to consume.',
+      format: 'list',
+      default: ['otlp_spans'],
+      required: true,
+      pattern: /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$/,
+      expected: 'names of topics (patterns are not supported)',
+    },
+    from_beginning: {
+      doc: 'Where the group has no commit: start at the first record (true) or at the end (false). Partitions that are added later always start at their first record.',
+      format: 'flag',
+      default: true,
+    },
+    tls: tls('the brokers'),
+    sasl: {
+      mechanism: {
+        doc: 'How to log in: plain, scram-sha-256 or scram-sha-512. Empty: not at all.',
+        format: 'choice',
+        default: '',
+        choices: ['', 'plain', 'scram-sha-256', 'scram-sha-512'],
+      },
+      username: { doc: 'User name.', format: 'text', default: '' },
+      password: secret('Password.'),
+      password_file: file('File with the password.'),
+    },
+    session_timeout: {
+      doc: "Without a heartbeat for that long, a replica's partitions go to others.",
+      format: 'duration',
+      default: '30s',
+      min: 1_000,
+      max: HOUR_MS,
+    },
+    max_bytes_per_partition: {
+      doc: 'Bytes asked for per partition and fetch; at least the largest record.',
+      format: 'size',
+      default: '16MiB',
+      min: 1_024,
+      max: 1_024 * MB,
+    },
+  },
+  redis: {
+    url: {
+      doc: 'redis://host:port or rediss://host:port of a single server. With no server at all, the ledger is embedded: in memory, for one replica.',
+      format: 'text',
+      default: '',
+      sensitive: true,
+    },
+    cluster: {
+      doc: 'Nodes of a Redis Cluster to begin with, host:port.',
+      format: 'list',
+      default: [],
+      pattern: HOST_PORT,
+      expected: 'host:port',
+    },
+    sentinels: {
+      doc: 'Sentinels, host:port.',
+      format: 'list',
+      default: [],
+      pattern: HOST_PORT,
+      expected: 'host:port',
+    },
+    sentinel_master: { doc: 'Name of the master that the Sentinels watch.', format: 'text', default: '' },
+    username: { doc: 'User name (Redis ACL).', format: 'text', default: '' },
+    password: secret('Password.'),
+    password_file: file('File with the password.'),
+    tls: tls('Redis'),
+    key_prefix: {
+      doc: 'Begins the name of every key. Installations that share a Redis need different ones.',
+      format: 'text',
+      default: 'tracetally',
+      required: true,
+      pattern: /^[^{}\s]{1,100}$/,
+      expected: 'at most 100 characters, without braces and white space',
+    },
+  },
+  ledger: {
+    flush_interval: {
+      doc: 'How often pending amounts go to the ledger.',
+      format: 'duration',
+      default: '5s',
+      min: 100,
+      max: 60_000,
+    },
+    max_pending_bytes: {
+      doc: 'Memory for pending amounts; above it, fetching pauses.',
+      format: 'size',
+      default: '256MiB',
+      min: MB,
+    },
+    on_loss: {
+      doc: "When the ledger lost a whole shard: continue at the group's commit, recount from the start of the log, or stop.",
+      format: 'choice',
+      default: 'continue',
+      choices: ['continue', 'recount', 'stop'],
+    },
+    max_tenants: {
+      doc: 'Tenants with series of their own; the bytes of others are counted under an overflow tenant.',
+      format: 'count',
+      default: 10_000,
+      min: 1,
+      max: 10_000_000,
+    },
+    tenant_retention: {
+      doc: 'A tenant without series is forgotten after that long; its totals stay in the sum.',
+      format: 'duration',
+      default: '7d',
+      min: 60_000,
+    },
+  },
+  tenants: {
+    from: {
+      doc: "Where a record's tenant is looked for, in this order: header:NAME. The first value that is not empty decides.",
+      format: 'list',
+      default: ['header:X-Scope-OrgID'],
+      pattern: /^header:.+$/,
+      expected: 'header:NAME',
+    },
+    default: {
+      doc: 'The tenant where no source has a value. Empty: such a record is discarded.',
+      format: 'text',
+      default: 'single-tenant',
+    },
+  },
+  usage: {
+    cost_attribution: {
+      enabled: { doc: 'Run the tracker cost-attribution.', format: 'flag', default: true },
+      max_cardinality: {
+        doc: 'Live series per tenant, over all replicas. 0: everything overflows.',
+        format: 'count',
+        default: 10_000,
+        max: 10_000_000,
+      },
+      stale_duration: {
+        doc: 'A series without new bytes for that long is purged and makes room.',
+        format: 'duration',
+        default: '15m',
+        min: 1_000,
+      },
+    },
+    max_label_value_length: {
+      doc: 'Longer label values are cut, in bytes.',
+      format: 'count',
+      default: 2_048,
+      min: 16,
+      max: 65_536,
+    },
+  },
+  overrides: {
+    defaults: {
+      cost_attribution: {
+        dimensions: {
+          doc: "Attribute -> label. `resource.` or `span.` before the attribute looks at that level alone; an empty label takes the attribute's name.",
+          format: 'map',
+          default: [['resource.service.name', 'service']],
+        },
+        max_cardinality: {
+          doc: "Live series per tenant; 0: the tracker's.",
+          format: 'count',
+          default: 0,
+          max: 10_000_000,
+        },
+      },
+    },
+  },
+  publish: {
+    metric_prefix: {
+      doc: 'Begins the names of the usage metrics.',
+      format: 'text',
+      default: 'tempo_usage_tracker',
+      required: true,
+      pattern: /^(?!__)[A-Za-z_][A-Za-z0-9_]{0,99}$/,
+      expected: 'letters, digits and underscores, not beginning with a digit or two underscores',
+    },
+    birth_hold: {
+      doc: 'A series shows 0 to Prometheus for that long, so that increase() misses nothing: longer than a scrape interval. 0: no hold.',
+      format: 'duration',
+      default: '75s',
+      max: HOUR_MS,
+    },
+    lease: {
+      doc: 'How long a replica owns a shard for publishing without a renewal.',
+      format: 'duration',
+      default: '15s',
+      min: 1_000,
+      max: 600_000,
+    },
+  },
+  log: {
+    level: {
+      doc: 'debug, info, warn or error.',
+      format: 'choice',
+      default: 'info',
+      choices: ['debug', 'info', 'warn', 'error'],
+    },
+    format: {
+      doc: 'json, logfmt or pretty.',
+      format: 'choice',
+      default: 'json',
+      choices: ['json', 'logfmt', 'pretty'],
+    },
+  },
+} as const satisfies Tree;
+
+/** A setting with its place. */
+export type Row = Setting & { readonly path: string; readonly env: string };
+
+const isSetting = (node: Setting | Tree): node is Setting => typeof node.doc === 'string';
+
+const rowsOf = (tree: Tree, prefix: string): readonly Row[] =>
+  Object.entries(tree).flatMap(([key, node]) => {
+    const path = prefix === '' ? key : `${prefix}.${key}`;
+    if (!isSetting(node)) return rowsOf(node, path);
+    return [{ ...node, path, env: `TRACETALLY_${path.replaceAll('.', '_').toUpperCase()}` }];
+  });
+
+/** All settings in the order of the file. */
+export const ROWS: readonly Row[] = rowsOf(SETTINGS, '');
+
+/** Puts a value at a path, with the objects that lead there. */
+export const place = (root: Record<string, unknown>, path: string, value: unknown): void => {
+  const keys = path.split('.');
+  let node = root;
+  for (const key of keys.slice(0, -1)) {
+    node[key] ??= {};
+    node = node[key] as Record<string, unknown>;
+  }
+  node[keys.at(-1)!] = value;
+};
+
+/** The type of the value that a setting's format makes. */
+type Value<S> = S extends { readonly choices: readonly (infer C)[] }
+  ? C
+  : S extends { readonly format: infer F extends FormatName }
+    ? ReturnType<(typeof FORMATS)[F]>
+    : never;
+
+/** The tree of settings with values in the place of settings. */
+export type Values<T = typeof SETTINGS> = {
+  readonly [K in keyof T]: T[K] extends Setting ? Value<T[K]> : Values<T[K]>;
+};
+
+for (const name of Object.keys(FORMATS) as FormatName[]) {
+  convict.addFormat({ name, validate: (value, setting) => void FORMATS[name](value, setting as Row) });
+}
+
+/**
+ * A setting's name in convict. Its tree is kept flat: it would take a section that has a key called `default` for a
+ * setting.
+ */
+export const convictKey = (row: Row): string => row.path.replaceAll('.', '/');
+
+const SCHEMA = Object.fromEntries(ROWS.map((row) => [convictKey(row), row]));
+
+/** The layers in their order: defaults, then `raw` (from the file, by `convictKey`), then the environment. */
+export const layered = (raw: object, env: Readonly<Record<string, string | undefined>>): ((row: Row) => unknown) => {
+  const layers = convict<Record<string, unknown>>(SCHEMA as never, { env: { ...env }, args: [] }).load(raw);
+  return (row) => layers.get(convictKey(row));
+};
