@@ -1,0 +1,136 @@
+/**
+ * Names: of keys in Redis, of markers, of the tenants that are ours. Nothing else in the house spells a key.
+ *
+ * A name is written injectively with characters that mean nothing to Redis: no brace of a tenant can move a key to
+ * another slot, and no colon can make one account's key that of another.
+ */
+import { hash } from 'node:crypto';
+import type { AccountName, Identity, MarkerField } from './port.ts';
+import { SHARDS } from './port.ts';
+
+/** What a record's own fate is counted under: accepted, or discarded with a reason. */
+export const RECORDS_TENANT = '__records__';
+export const RECORDS_TRACKER = 'records';
+export const RECORDS_MEASURES: readonly string[] = ['bytes', 'records'];
+export const RECORDS_LABEL = 'outcome';
+
+/** Who is charged, in total only, for tenants that have no place in the shard. */
+export const overflowTenant = (shard: number): string => `__overflow_${shard}__`;
+
+/** Who keeps, as retired amounts, the totals of accounts that were removed. */
+export const removedTenant = (shard: number): string => `__removed_${shard}__`;
+
+/** Tenants that are ours: a record must never name one. */
+export const isReservedTenant = (tenant: string): boolean => /^__.*__$/s.test(tenant);
+
+/** Whether a tenant needs a place among the bounded number of the shard's tenants; names of ours that came from outside get none. */
+export const placeOf = (tenant: string): 'bounded' | 'always' | 'never' => {
+  if (!isReservedTenant(tenant)) return 'bounded';
+  return tenant === RECORDS_TENANT ? 'always' : 'never';
+};
+
+export const shardOf = (tenant: string): number => hash('sha256', tenant, 'buffer').readUInt32BE(0) % SHARDS;
+
+/** Tenants that one shard may hold per tracker, so that `maxTenants` in all find room in spite of chance. */
+export const maxTenantsPerShard = (maxTenants: number): number => {
+  const mean = Math.ceil(maxTenants / SHARDS);
+  return mean + Math.ceil(6 * Math.sqrt(mean)) + 8;
+};
+
+/** `topicId` is an id in hex or a topic's name; neither holds a slash. */
+export const markerField = (topicId: string, partition: number): MarkerField =>
+  `${topicId}/${partition}` as MarkerField;
+
+/** The two parts of a marker's name. */
+export const markerParts = (field: MarkerField): { topicId: string; partition: number } => {
+  const slash = field.lastIndexOf('/');
+  return { topicId: field.slice(0, slash), partition: Number(field.slice(slash + 1)) };
+};
+
+/** Partitions of a topic that the markers know of; null where they know none. */
+export const partitionsAmong = (fields: Iterable<MarkerField>, topicId: string): number | null => {
+  let partitions: number | null = null;
+  for (const field of fields) {
+    const parts = markerParts(field);
+    if (parts.topicId === topicId) partitions = Math.max(partitions ?? 0, parts.partition + 1);
+  }
+  return partitions;
+};
+
+/** What a shard is stamped with, so that another cluster's or group's offsets are never compared with its markers. */
+export const installationOf = (identity: Identity, prefix: string): string =>
+  hash('sha256', JSON.stringify([identity.clusterId, identity.groupId, prefix]), 'hex').slice(0, 32);
+
+/** The name of an account inside a shard; reversed by `accountOf`. */
+export const accountMember = (account: AccountName): string =>
+  `${encodeName(account.tenant)}:${encodeName(account.tracker)}`;
+
+export const accountOf = (member: string): AccountName => {
+  const colon = member.indexOf(':');
+  return { tenant: decodeName(member.slice(0, colon)), tracker: decodeName(member.slice(colon + 1)) };
+};
+
+export type ShardKeys = {
+  readonly meta: string;
+  readonly markers: string;
+  readonly tenants: string;
+  readonly owner: string;
+  /** Accounts of a forgotten life whose keys are still to be deleted. */
+  readonly forgotten: string;
+};
+
+export type AccountKeys = { readonly totals: string; readonly series: string; readonly labels: string };
+
+export type LedgerKeys = {
+  readonly ledger: string;
+  readonly replicas: string;
+  shard(shard: number): ShardKeys;
+  account(shard: number, account: AccountName): AccountKeys;
+};
+
+export const ledgerKeys = (prefix: string): LedgerKeys => {
+  const safe = encodeName(prefix, /[A-Za-z0-9_.:-]/);
+  const tag = (shard: number): string => `{${safe}:${shard}}`;
+  return {
+    ledger: `${safe}:ledger`,
+    replicas: `${safe}:replicas`,
+    shard: (shard) => ({
+      meta: `${tag(shard)}:meta`,
+      markers: `${tag(shard)}:markers`,
+      tenants: `${tag(shard)}:tenants`,
+      owner: `${tag(shard)}:owner`,
+      forgotten: `${tag(shard)}:forgotten`,
+    }),
+    account: (shard, account) => {
+      const member = accountMember(account);
+      return {
+        totals: `${tag(shard)}:totals:${member}`,
+        series: `${tag(shard)}:series:${member}`,
+        labels: `${tag(shard)}:labels:${member}`,
+      };
+    },
+  };
+};
+
+/**
+ * name = *( plain / "%" 2HEX / "%u" 4HEX ): the UTF-8 bytes, and the code unit where half of a surrogate pair stands
+ * alone (UTF-8 would make all of those the same character).
+ */
+const encodeName = (name: string, plain = /[A-Za-z0-9_.-]/): string => {
+  let text = '';
+  for (const char of name) {
+    if (plain.test(char)) text += char;
+    else if (char.isWellFormed()) for (const byte of Buffer.from(char)) text += `%${hex(byte, 2)}`;
+    else text += `%u${hex(char.charCodeAt(0), 4)}`;
+  }
+  return text;
+};
+
+const decodeName = (text: string): string =>
+  text.replace(/%u([0-9A-F]{4})|(?:%[0-9A-F]{2})+/g, (run: string, unit: string | undefined) =>
+    unit === undefined
+      ? Buffer.from(run.replaceAll('%', ''), 'hex').toString('utf8')
+      : String.fromCharCode(Number.parseInt(unit, 16)),
+  );
+
+const hex = (value: number, digits: number): string => value.toString(16).toUpperCase().padStart(digits, '0');

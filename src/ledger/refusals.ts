@@ -1,0 +1,21 @@
+/** Why a ledger will not be used, and what the operator can do about it. */
+import type { Identity } from './port.ts';
+import { LedgerRefused } from './port.ts';
+
+const name = ({ clusterId, groupId }: Identity): string => `the group "${groupId}" on Kafka cluster ${clusterId}`;
+
+/** `held`: whose it is, `mine`: who asks; null where that is not known. */
+export const otherInstallation = (prefix: string, held: Identity | null, mine: Identity | null): LedgerRefused =>
+  new LedgerRefused(
+    `the ledger under the key prefix "${prefix}" belongs to ${held === null ? 'another installation' : name(held)}` +
+      `${mine === null ? '' : `, this is ${name(mine)}`}: its positions mean nothing here. ` +
+      'Set another redis.key_prefix, or the former kafka.group_id and brokers',
+  );
+
+export const otherFormat = (prefix: string, held: string, mine: number): LedgerRefused =>
+  new LedgerRefused(
+    `the ledger under the key prefix "${prefix}" has format ${held}, this version writes format ${mine}. ` +
+      (Number(held) > mine
+        ? 'Run the newer version of Tracetally again, or set another redis.key_prefix'
+        : 'Run the version that wrote it, or set another redis.key_prefix'),
+  );
