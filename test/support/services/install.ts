@@ -1,5 +1,6 @@
 /** Fetches the real servers of the tests and the demo: `node test/support/services/install.ts [kafka] [redis] [valkey] [prometheus]`. */
 import { installKafka } from './install-kafka.ts';
+import { installPrometheus } from './install-prometheus.ts';
 import { installRedis } from './install-redis.ts';
 import { say } from './tools.ts';
 
@@ -10,6 +11,7 @@ const installers: Record<string, () => Promise<string>> = {
   },
   redis: async () => (await installRedis('redis')).command,
   valkey: async () => (await installRedis('valkey')).command,
+  prometheus: async () => (await installPrometheus()).prometheus,
 };
 
 const wanted = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(installers);

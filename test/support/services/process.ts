@@ -117,6 +117,26 @@ export async function waitForLog(child: OwnedProcess, text: string, timeoutMs: n
   );
 }
 
+/** Waits until `ask` does not reject any more; rejects when the process ends first, with the end of its log. */
+export async function waitForAnswer(
+  child: OwnedProcess,
+  ask: () => Promise<unknown>,
+  timeoutMs: number,
+): Promise<void> {
+  await waitFor(
+    async () => {
+      if (!child.running()) throw new Error(`${child.name} has ended:\n${child.log().slice(-3000)}`);
+      try {
+        await ask();
+        return { done: true, value: undefined };
+      } catch (error) {
+        return { done: false, seen: `${String(error)}; its log ends: ${child.log().slice(-1000)}` };
+      }
+    },
+    { timeoutMs, what: `${child.name} to answer`, everyMs: 25 },
+  );
+}
+
 /** A new directory under the system's temporary one, removed at the latest when this process ends. */
 export function scratchDirectory(name: string): string {
   const path = mkdtempSync(join(tmpdir(), `tracetally-${name}-`));

@@ -2,10 +2,9 @@
 import { cpSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { waitUntil } from '../wait-for.ts';
 import { installAnyRedis, installRedis, type RedisFlavour, type RedisProgram } from './install-redis.ts';
 import { freePort } from './ports.ts';
-import { type OwnedProcess, removeScratch, scratchDirectory, startProcess } from './process.ts';
+import { type OwnedProcess, removeScratch, scratchDirectory, startProcess, waitForAnswer } from './process.ts';
 
 export type RedisOptions = {
   /** Without one, whichever this machine can get. */
@@ -59,7 +58,7 @@ export async function startRedis(options: RedisOptions = {}): Promise<RedisServe
 
   const start = async () => {
     child = await launch(program, args, dir);
-    await untilAnswers(child, port);
+    await waitForAnswer(child, () => isUp(port), READY_TIMEOUT_MS);
   };
   const stop = async () => {
     await child?.stop(0);
@@ -120,19 +119,10 @@ function launch(program: RedisProgram, args: readonly string[], dir: string): Pr
   });
 }
 
-async function untilAnswers(child: OwnedProcess, port: number): Promise<void> {
-  await waitUntil(async () => child.running() && isUp(await ping(port)), {
-    timeoutMs: READY_TIMEOUT_MS,
-    what: `${child.name} on port ${port}`,
-    everyMs: 20,
-  }).catch((cause: unknown) => {
-    throw new Error(`${child.name} did not start:\n${child.log().slice(-3000)}`, { cause });
-  });
-}
-
-/** A server that asks for a password is up; one that reads its files is not. */
-function isUp(answer: string): boolean {
-  return answer.startsWith('+PONG') || answer.startsWith('-NOAUTH') || answer.startsWith('-NOPERM');
+/** A server that asks for a password is up; one that still reads its files is not. */
+async function isUp(port: number): Promise<void> {
+  const answer = await ping(port);
+  if (!['+PONG', '-NOAUTH', '-NOPERM'].some((start) => answer.startsWith(start))) throw new Error(answer.trim());
 }
 
 function ping(port: number): Promise<string> {
