@@ -1,0 +1,280 @@
+/**
+ * Finds where to go on with partitions that are held and not active. Reads the group's commit FIRST and the markers
+ * after it (a commit never runs ahead of the markers it was made from, so a commit above them means lost writes, and
+ * not a race), decides (decide-position.ts), acts, and looks again until the answer is `go`.
+ */
+import type { GroupCommit, LogRange, RecordSource, TopicInfo } from '../kafka/port.ts';
+import { type Clock, sleep } from './clock.ts';
+import { decidePosition, type OnLoss, type PositionDecision, type SetMarker } from './decide-position.ts';
+import { commitMetadata, type PartitionState, partitionKey, readCommitMetadata } from './partition.ts';
+import type { Creation, Ledger, MarkerField, ShardView } from './port.ts';
+import { SHARDS } from './port.ts';
+import { isTemporary } from './temporary.ts';
+import type { DropCause, WatchWorker } from './worker-events.ts';
+
+export type PositionerOptions = {
+  readonly source: RecordSource;
+  readonly ledger: Ledger;
+  readonly clock: Clock;
+  readonly fromBeginning: boolean;
+  readonly onLoss: OnLoss;
+  readonly patienceMs: number;
+  readonly watch: WatchWorker;
+  readonly fatal: (error: Error) => void;
+  /** Waits until no call of this process that carries one of them is unresolved. */
+  readonly resolved: (fields: readonly MarkerField[]) => Promise<void>;
+  readonly generation: () => number;
+  /** Whether it is part of the present assignment. */
+  readonly isHeld: (state: PartitionState) => boolean;
+  /** Runs while no other conversation about commits goes on. */
+  readonly exclusively: <T>(work: () => Promise<T>) => Promise<T>;
+  readonly drop: (state: PartitionState, cause: DropCause, shard: number | null, expected: number, stored: number | null) => void;
+  readonly activate: (state: PartitionState) => void;
+  readonly partitions: () => Iterable<PartitionState>;
+};
+
+const FIRST_RETRY_MS = 100;
+const LAST_RETRY_MS = 5_000;
+const LOOK_AGAIN_MS = 500;
+
+/** The ledger of this group was lost, and `ledger.on_loss` is `stop`. */
+export class LedgerLost extends Error {
+  readonly code = 'LEDGER_LOST';
+  override readonly name = 'LedgerLost';
+}
+
+/** What was read of a partition, at one time. */
+type Reading = { readonly state: PartitionState; readonly epoch: number; readonly info: TopicInfo };
+
+export class Positioner {
+  readonly #options: PositionerOptions;
+  #running = false;
+  #again = false;
+  #stopped = false;
+
+  constructor(options: PositionerOptions) {
+    this.#options = options;
+  }
+
+  /** Some partition may have to be positioned. */
+  wake(): void {
+    this.#again = true;
+    if (this.#running || this.#stopped) return;
+    this.#running = true;
+    this.#run().catch((error: unknown) => this.#options.fatal(error instanceof Error ? error : new Error(String(error))));
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  async #run(): Promise<void> {
+    let delay = FIRST_RETRY_MS;
+    while (!this.#stopped) {
+      this.#again = false;
+      const todo = this.#todo();
+      if (todo.length === 0) break;
+      let pauseMs = 0;
+      try {
+        const done = await this.#round(todo);
+        delay = FIRST_RETRY_MS;
+        if (!done) pauseMs = LOOK_AGAIN_MS;
+      } catch (error) {
+        if (!isTemporary(error)) throw error;
+        this.#tell(error);
+        pauseMs = delay;
+        delay = Math.min(delay * 2, LAST_RETRY_MS);
+      }
+      if (pauseMs > 0 && !this.#stopped) await sleep(this.#options.clock, pauseMs);
+    }
+    this.#running = false;
+    if (this.#again && this.#todo().length > 0) this.wake();
+  }
+
+  #todo(): PartitionState[] {
+    return [...this.#options.partitions()].filter(({ phase }) => phase === 'positioning');
+  }
+
+  /** Answers whether every partition got further; false asks for a pause before the next round. */
+  async #round(todo: readonly PartitionState[]): Promise<boolean> {
+    const { source, ledger, resolved } = this.#options;
+    await resolved(todo.filter(({ topicId }) => topicId !== '').map(({ field }) => field));
+    const infos = new Map((await source.topics([...new Set(todo.map(({ topic }) => topic))])).map((info) => [info.name, info]));
+    const readings = todo.flatMap((state): Reading[] => {
+      const info = infos.get(state.topic);
+      if (info === undefined || state.partition >= info.partitions) {
+        this.#wait(state, 'the topic, or the partition, does not exist at the broker that was asked');
+        return [];
+      }
+      this.#identify(state, info);
+      return [{ state, epoch: state.epoch, info }];
+    });
+    if (readings.length === 0) return false;
+    return this.#options.exclusively(async () => {
+      const generation = this.#options.generation();
+      const commits = await this.#commits(infos);
+      const views = await Promise.all(Array.from({ length: SHARDS }, (_, shard) => ledger.view(shard)));
+      const ranges = new Map((await source.ranges(readings.map(({ state }) => state))).map((range) => [partitionKey(range), range]));
+      const progress = this.#hasProgress(commits, infos);
+      let done = true;
+      for (const reading of readings) {
+        const range = ranges.get(partitionKey(reading.state));
+        if (range === undefined || !this.#isCurrent(reading)) continue;
+        if (!(await this.#settle(reading, generation, commits, views, range, progress))) done = false;
+      }
+      return done;
+    });
+  }
+
+  /** Of all partitions of the topics: whether the group has got anywhere decides whether a missing shard is a new one. */
+  async #commits(infos: ReadonlyMap<string, TopicInfo>): Promise<ReadonlyMap<string, GroupCommit>> {
+    const all = [...infos.values()].flatMap(({ name, partitions }) =>
+      Array.from({ length: partitions }, (_, partition) => ({ topic: name, partition })),
+    );
+    return new Map((await this.#options.source.commits(all)).map((commit) => [partitionKey(commit), commit]));
+  }
+
+  #hasProgress(commits: ReadonlyMap<string, GroupCommit>, infos: ReadonlyMap<string, TopicInfo>): boolean {
+    return [...commits.values()].some(({ topic, offset, metadata }) => {
+      const note = readCommitMetadata(metadata);
+      return offset !== null && note !== null && note.topicId === infos.get(topic)?.id && note.start !== null && offset > note.start;
+    });
+  }
+
+  /** A topic made again under the same name is another log: nothing that was gathered or known is of it. */
+  #identify(state: PartitionState, info: TopicInfo): void {
+    if (state.topicId === info.id) return;
+    if (state.topicId !== '') {
+      if (state.hasMarkers) this.#options.drop(state, 'topic_changed', null, state.next, null);
+      state.remade = true;
+      state.start = null;
+      state.commit = -1;
+      state.replayUntil = 0;
+    }
+    state.topicId = info.id;
+  }
+
+  #isCurrent({ state, epoch }: Reading): boolean {
+    return !this.#stopped && state.epoch === epoch && this.#options.isHeld(state);
+  }
+
+  async #settle(
+    reading: Reading,
+    generation: number,
+    commits: ReadonlyMap<string, GroupCommit>,
+    views: readonly (ShardView | null)[],
+    range: LogRange,
+    groupHasProgress: boolean,
+  ): Promise<boolean> {
+    const { state, info } = reading;
+    const { onLoss, patienceMs, clock } = this.#options;
+    const held = commits.get(partitionKey(state));
+    const note = held === undefined ? null : readCommitMetadata(held.metadata);
+    if (held !== undefined && note !== null && note.topicId !== info.id) state.remade = true;
+    const isOurs = held !== undefined && held.offset !== null && (note === null || note.topicId === info.id);
+    const commit = isOurs ? { offset: held.offset!, start: note?.start ?? state.start } : null;
+    const decision = decidePosition({
+      field: state.field,
+      commit,
+      views,
+      log: range,
+      newStart: await this.#newStart(state, info, range),
+      groupHasProgress,
+      onLoss,
+      patienceOver: state.doubtRounds > 1 && clock.monotonicMs() - state.doubtSinceMs >= patienceMs,
+    });
+    if (!this.#isCurrent(reading)) return true;
+    if (decision.kind !== 'look-again') state.doubtRounds = 0;
+    return this.#act(reading, generation, decision, commit, range);
+  }
+
+  async #newStart(state: PartitionState, info: TopicInfo, range: LogRange): Promise<number> {
+    if (this.#options.fromBeginning || state.remade) return range.start;
+    const firstSight = await this.#options.ledger.firstSight(info.id, info.partitions);
+    return state.partition < firstSight ? range.end : range.start;
+  }
+
+  /** Answers false where the next round should wait a little. */
+  async #act(
+    reading: Reading,
+    generation: number,
+    decision: PositionDecision,
+    commit: { offset: number; start: number | null } | null,
+    range: LogRange,
+  ): Promise<boolean> {
+    const { state, info } = reading;
+    const { ledger, source, watch } = this.#options;
+    const { topic, partition, field } = state;
+    switch (decision.kind) {
+      case 'go':
+        this.#go(state, decision.markers, commit, range);
+        return true;
+      case 'look-again':
+        this.#wait(state, decision.why);
+        return false;
+      case 'stop':
+        watch({ kind: 'ledger_loss', shards: decision.lost, stopped: true, topic, partition });
+        throw new LedgerLost(
+          `the ledger has lost ${decision.lost.length} of its shards (first: ${decision.lost[0]}) and ledger.on_loss is "stop": ` +
+            'restore the ledger, or start with "continue" or "recount"',
+        );
+      case 'begin': {
+        const metadata = commitMetadata({ topicId: info.id, start: decision.start });
+        await ledger.firstSight(info.id, info.partitions);
+        await source.commit(generation, [{ topic, partition, offset: decision.start, metadata }]);
+        await this.#set(field, decision.markers);
+        return true;
+      }
+      case 'restore':
+        await this.#set(field, decision.markers);
+        if (decision.lost.length > 0) watch({ kind: 'ledger_loss', shards: decision.lost, stopped: false, topic, partition });
+        return true;
+      case 'gap':
+        for (const shard of decision.retire) await ledger.retireAll(shard);
+        await this.#move(field, decision.moves);
+        watch({ kind: 'gap', records: decision.records, topic, partition });
+        return true;
+      case 'truncated':
+        await this.#move(field, decision.moves);
+        await source.commit(generation, [{ topic, partition, offset: decision.commitTo, metadata: commitMetadata({ topicId: info.id, start: commit?.start ?? state.start }) }]);
+        watch({ kind: 'truncated', records: decision.records, topic, partition });
+        return true;
+    }
+  }
+
+  /** What was gathered is kept if the ledger stands where we left it: whoever held the partition meanwhile settled nothing. */
+  #go(state: PartitionState, markers: Float64Array, commit: { offset: number; start: number | null } | null, range: LogRange): void {
+    const { topic, partition } = state;
+    const isUntouched = state.hasMarkers && markers.every((marker, shard) => marker === state.markers[shard]);
+    if (!isUntouched) state.adopt(markers);
+    state.commit = commit?.offset ?? -1;
+    state.start = commit?.start ?? state.start;
+    state.replayUntil = isUntouched ? Math.max(state.replayUntil, state.commit) : Math.max(0, state.commit);
+    state.logEnd = range.end;
+    this.#options.activate(state);
+    this.#options.watch({ kind: 'positioned', next: state.next, commit: state.commit, topic, partition });
+    const lost = state.commit - state.lowestMarker;
+    if (lost > 0) this.#options.watch({ kind: 'lost_writes', records: lost, topic, partition });
+  }
+
+  async #set(field: MarkerField, markers: readonly SetMarker[]): Promise<void> {
+    await Promise.all(markers.map(({ shard, to, create }) => this.#options.ledger.setMarkers(shard, [[field, to]], create satisfies Creation)));
+  }
+
+  async #move(field: MarkerField, moves: readonly { shard: number; expected: number; to: number }[]): Promise<void> {
+    await Promise.all(moves.map(({ shard, expected, to }) => this.#options.ledger.move(shard, field, expected, to)));
+  }
+
+  #wait(state: PartitionState, why: string): void {
+    if (state.doubtRounds === 0) {
+      state.doubtSinceMs = this.#options.clock.monotonicMs();
+      this.#options.watch({ kind: 'waiting', why, topic: state.topic, partition: state.partition });
+    }
+    state.doubtRounds++;
+  }
+
+  #tell(error: Error): void {
+    const isLedger = 'code' in error && error.code === 'LEDGER_UNAVAILABLE';
+    this.#options.watch(isLedger ? { kind: 'ledger_unavailable', error } : { kind: 'source_unavailable', during: 'positioning', error });
+  }
+}
