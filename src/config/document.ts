@@ -55,7 +55,7 @@ const VARIABLE = /\$\$\{|\$\{([^}:]*)(?::([^}]*))?\}/g;
 const expand = (text: string, path: string, env: Environment, problems: Problems): string =>
   text.replace(VARIABLE, (match, name: string | undefined, fallback: string | undefined) => {
     if (name === undefined) return match.slice(1);
-    const value = env[name] ?? fallback;
+    const value = (Object.hasOwn(env, name) ? env[name] : undefined) ?? fallback;
     if (value === undefined) problems.push(`${path}: the environment has no ${name}, and \${${name}} gives no default`);
     return value ?? '';
   });

@@ -15,7 +15,7 @@ const load = (yaml: string, env: Env = {}, files: Record<string, string> = {}): 
     env,
     read: (path) => {
       if (path === 'config.yaml') return yaml;
-      const text = files[path];
+      const text = Object.hasOwn(files, path) ? files[path] : undefined;
       if (text === undefined) throw Object.assign(new Error('no'), { code: 'ENOENT' });
       return text;
     },
@@ -218,6 +218,12 @@ describe('a configuration that is wrong is refused with the place and the reason
     ],
     ['a prefix with braces', 'redis: { key_prefix: "a{b}" }', {}, 'redis.key_prefix: must be at most 100 characters'],
     ['a variable that is not set', 'server: { host: "${NO_SUCH}" }', {}, 'server.host: the environment has no NO_SUCH'],
+    [
+      'a variable of the prototype',
+      'server: { host: "${constructor}" }',
+      {},
+      'server.host: the environment has no con',
+    ],
     [
       'the environment',
       '',
