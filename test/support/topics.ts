@@ -1,6 +1,7 @@
 /** Topics of a test's own, and a producer whose answers can be believed. */
 import { randomBytes } from 'node:crypto';
 import { type Admin, CompressionTypes, Kafka, logLevel, type Message, type Producer } from 'kafkajs';
+import { registerCodecs } from '../../src/kafka/codecs.ts';
 import { waitUntil } from './wait-for.ts';
 
 export type Codec = 'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd';
@@ -91,6 +92,7 @@ export type HonestProducer = {
  * producer is idempotent: a send whose answer was lost is not written twice by kafkajs's own retries.
  */
 export async function connectProducer(brokers: readonly string[]): Promise<HonestProducer> {
+  registerCodecs();
   const producer = kafkaClient(brokers).producer({ idempotent: true, maxInFlightRequests: 1 });
   await producer.connect();
   return {
