@@ -14,10 +14,10 @@ export type Fields = Readonly<Record<string, unknown>> & {
 };
 
 export type Logger = {
-  debug(event: string, fields?: Fields): void;
-  info(event: string, fields?: Fields): void;
-  warn(event: string, fields?: Fields): void;
-  error(event: string, fields?: Fields): void;
+  debug(fields: Fields, event: string): void;
+  info(fields: Fields, event: string): void;
+  warn(fields: Fields, event: string): void;
+  error(fields: Fields, event: string): void;
   /** The same with these fields in every line. */
   child(fields: Fields): Logger;
   /**
@@ -58,7 +58,7 @@ const pass = ({ gates, now }: Shared, key: string): number | null => {
 const loggerOf = (shared: Shared, bound: Fields, key: string | null): Logger => {
   const log =
     (level: (typeof LEVELS)[number]) =>
-    (event: string, fields: Fields = {}): void => {
+    (fields: Fields, event: string): void => {
       const suppressed = key === null ? 0 : pass(shared, key);
       if (suppressed === null) return;
       const more = suppressed > 0 ? { suppressed } : {};

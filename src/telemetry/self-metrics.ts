@@ -2,23 +2,10 @@
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { type Facade, facade } from './declared.ts';
 
-/** Why a record was set aside. */
-export const DISCARD_REASONS = [
-  'null_value',
-  'not_otlp',
-  'truncated',
-  'bad_varint',
-  'bad_tag',
-  'bad_wire_type',
-  'bad_group',
-  'too_deep',
-  'too_long',
-  'tenant_missing',
-  'tenant_invalid',
-] as const;
-export type DiscardReason = (typeof DISCARD_REASONS)[number];
+/** Why a record was set aside: the list of src/attribution/discard.ts, compared by a test. */
+export const DISCARD_REASONS = ['null_value', 'malformed', 'not_otlp', 'no_tenant', 'invalid_tenant'] as const;
 
-/** Why what was gathered of a partition was dropped and read again. */
+/** Why what was gathered of a partition was dropped and read again: the list of src/ledger/worker-events.ts. */
 export const DROP_CAUSES = ['marker_moved', 'shard_absent', 'marker_absent', 'topic_changed', 'out_of_range'] as const;
 
 const PREFIX = 'tracetally_';
@@ -48,7 +35,6 @@ export const DECLARED = {
     DISCARD_REASONS,
   ),
   bytesDiscarded: counterBy('bytes_discarded_total', 'Bytes of the values of these.', 'reason', DISCARD_REASONS),
-  labelValuesCut: counter('label_values_cut_total', 'Attribute values that were longer than a label value may be.'),
   lagRecords: partitionGauge('lag_records', 'Records between what is gathered and the end of the partition.'),
   lagSeconds: partitionGauge('lag_seconds', 'Age of the last gathered record, 0 at the end of the partition.'),
   assignedPartitions: gauge('assigned_partitions', 'Partitions that this replica holds.'),

@@ -11,6 +11,7 @@ const root = join(import.meta.dirname, '../../src');
 const ALLOWED: Record<string, readonly string[]> = {
   main: ['cli', 'telemetry'],
   cli: ['*'],
+  commands: ['*'],
   service: ['*'],
   pipeline: ['otlp', 'attribution', 'ledger', 'telemetry'],
   publish: ['ledger', 'attribution', 'telemetry'],

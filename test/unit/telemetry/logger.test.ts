@@ -22,7 +22,7 @@ const last = (lines: readonly string[]): Line => JSON.parse(lines.at(-1)!) as Li
 describe('the logger', () => {
   test('writes the event, its level and its fields', () => {
     const { logger, lines } = capture();
-    logger.child({ topic: 't' }).warn('record_discarded', { offset: 7, reason: 'null_value' });
+    logger.child({ topic: 't' }).warn({ offset: 7, reason: 'null_value' }, 'record_discarded');
     expect(last(lines)).toMatchObject({
       level: 'warn',
       msg: 'record_discarded',
@@ -36,28 +36,28 @@ describe('the logger', () => {
 
   test('is silent below its level', () => {
     const { logger, lines } = capture({ level: 'warn' });
-    logger.info('started');
-    logger.debug('started');
+    logger.info({}, 'started');
+    logger.debug({}, 'started');
     expect(lines).toEqual([]);
   });
 
   test('of a limited key writes one line in ten seconds and says what it left out', () => {
     const { logger, lines, clock } = capture();
-    for (let i = 0; i < 5; i += 1) logger.limited('discarded').warn('record_discarded', { offset: i });
-    logger.limited('other').warn('tenant_refused');
+    for (let i = 0; i < 5; i += 1) logger.limited('discarded').warn({ offset: i }, 'record_discarded');
+    logger.limited('other').warn({}, 'tenant_refused');
     expect(lines).toHaveLength(2);
     clock.ms = 10_000;
-    logger.child({ partition: 1 }).limited('discarded').warn('record_discarded', { offset: 9 });
+    logger.child({ partition: 1 }).limited('discarded').warn({ offset: 9 }, 'record_discarded');
     expect(last(lines)).toMatchObject({ offset: 9, partition: 1, suppressed: 4 });
     clock.ms = 20_000;
-    logger.limited('discarded').warn('record_discarded');
+    logger.limited('discarded').warn({}, 'record_discarded');
     expect(last(lines)).not.toHaveProperty('suppressed');
   });
 
   test('shows an error with its code, and its stack only where it has none', () => {
     const { logger, lines } = capture();
     const cause = Object.assign(new Error('connect ECONNREFUSED redis://u:pw@h'), { code: 'ECONNREFUSED' });
-    logger.error('ledger_unavailable', { error: new Error('away', { cause }) });
+    logger.error({ error: new Error('away', { cause }) }, 'ledger_unavailable');
     const { error } = last(lines) as { error: Line };
     expect(error).toMatchObject({ type: 'Error', message: 'away' });
     expect(error.stack).toContain('logger.test');
@@ -70,19 +70,22 @@ describe('the logger', () => {
 
   test('hides what its name calls a secret, at any depth, and credentials in URLs', () => {
     const { logger, lines } = capture();
-    logger.info('configured', {
-      redis: { password: 'hunter2', username: 'u', tls: { privateKey: 'hunter2' } },
-      sasl: [{ password: 'hunter2' }],
-      adminToken: 'hunter2',
-      url: 'rediss://u:hunter2@h:1/0',
-    });
+    logger.info(
+      {
+        redis: { password: 'hunter2', username: 'u', tls: { privateKey: 'hunter2' } },
+        sasl: [{ password: 'hunter2' }],
+        adminToken: 'hunter2',
+        url: 'rediss://u:hunter2@h:1/0',
+      },
+      'configured',
+    );
     expect(lines[0]).not.toContain('hunter2');
     expect(last(lines)).toMatchObject({ redis: { username: 'u', password: '********' } });
   });
 
   test('shows bytes as hex, the first 64', () => {
     const { logger, lines } = capture();
-    logger.warn('record_discarded', { bytes: Buffer.alloc(1_000, 0xab) });
+    logger.warn({ bytes: Buffer.alloc(1_000, 0xab) }, 'record_discarded');
     expect(last(lines).bytes).toBe('ab'.repeat(64));
   });
 
@@ -90,20 +93,20 @@ describe('the logger', () => {
     const { logger, lines } = capture();
     const loop: Record<string, unknown> = {};
     loop.loop = loop;
-    logger.info('started', { loop });
+    logger.info({ loop }, 'started');
     expect(lines).toHaveLength(1);
   });
 
   test('writes logfmt with quotes where a reader needs them', () => {
     const { logger, lines } = capture({ format: 'logfmt' });
-    logger.info('started', { text: 'a "b"\nc=d', empty: '', list: [1, 2], error: { code: 'E' }, n: 1 });
+    logger.info({ text: 'a "b"\nc=d', empty: '', list: [1, 2], error: { code: 'E' }, n: 1 }, 'started');
     expect(lines[0]).toMatch(/^time=\S+ level=info msg=started /);
     expect(lines[0]).toContain('text="a \\"b\\"\\nc=d" empty="" list=[1,2] error.code=E n=1\n');
   });
 
   test('writes pretty lines for people', () => {
     const { logger, lines } = capture({ format: 'pretty' });
-    logger.warn('ledger_unavailable', { shard: 3 });
+    logger.warn({ shard: 3 }, 'ledger_unavailable');
     expect(lines[0]).toMatch(/^\d\d:\d\d:\d\d\.\d{3} WARN {2}ledger_unavailable shard=3\n$/);
   });
 
@@ -114,7 +117,7 @@ describe('the logger', () => {
       fc.assert(
         fc.property(fc.dictionary(fc.string(), fc.anything()), (fields) => {
           lines.length = 0;
-          logger.info('started', { fields });
+          logger.info({ fields }, 'started');
           expect(lines).toHaveLength(1);
           expect(lines[0]!.match(/[\n\r]/g)).toEqual(['\n']);
         }),

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
+import { DISCARD_REASONS as RECORD_REASONS } from '../../../src/attribution/discard.ts';
 import { DROP_CAUSES as WORKER_CAUSES } from '../../../src/ledger/worker-events.ts';
-import { createSelfMetrics, DECLARED, DROP_CAUSES } from '../../../src/telemetry/self-metrics.ts';
+import { createSelfMetrics, DECLARED, DISCARD_REASONS, DROP_CAUSES } from '../../../src/telemetry/self-metrics.ts';
 
 const metrics = () => createSelfMetrics({ processMetrics: false });
 const sampleOf = (text: string, series: string): string | undefined =>
@@ -25,7 +26,8 @@ describe('the names', () => {
     expect(help).toMatch(/^[A-Z0-9].*\.$/);
   });
 
-  test('the causes are those that the worker tells', () => {
+  test('the label values are those that the worker and the pipeline tell', () => {
+    expect(DISCARD_REASONS).toEqual(RECORD_REASONS);
     expect(DROP_CAUSES).toEqual(WORKER_CAUSES);
   });
 });

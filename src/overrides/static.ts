@@ -1,0 +1,35 @@
+/** What is in force for a tenant, by the configuration alone: for all tenants the same. */
+import { parseDimensions } from '../attribution/dimensions.ts';
+import type { TenantSettings } from '../attribution/series-table.ts';
+import { refuseTenantId } from '../attribution/tenant.ts';
+import type { Config } from '../config/config.ts';
+
+/** The tracker that a Tempo user knows as cost attribution. */
+export const COST_ATTRIBUTION = 'cost-attribution';
+
+const DIMENSIONS = 'overrides.defaults.cost_attribution.dimensions';
+
+const parsed = ({ overrides }: Config) =>
+  parseDimensions(overrides.defaults.costAttribution.dimensions, { sharedLabels: 'allow', path: DIMENSIONS });
+
+/** What is wrong with tenants and dimensions, each with its path. Empty: `tenantSettings` can be asked. */
+export const usageProblems = (config: Config): readonly string[] => {
+  const fallback = config.tenants.default === '' ? null : refuseTenantId(config.tenants.default);
+  return [
+    ...(fallback === null ? [] : [`tenants.default: ${fallback}`]),
+    ...parsed(config).problems.map(({ key, text }) => `${DIMENSIONS}: "${key}": ${text}`),
+  ];
+};
+
+/** The configuration must have no `usageProblems`. A tenant without dimensions has one series, of all its bytes. */
+export const tenantSettings = (config: Config): ((tenant: string) => TenantSettings) => {
+  const { enabled, maxCardinality, staleDurationMs } = config.usage.costAttribution;
+  const tracker = {
+    name: COST_ATTRIBUTION,
+    dimensions: parsed(config).dimensions,
+    limit: config.overrides.defaults.costAttribution.maxCardinality || maxCardinality,
+    staleS: Math.ceil(staleDurationMs / 1_000),
+  };
+  const settings = { trackers: enabled ? [tracker] : [] };
+  return () => settings;
+};
