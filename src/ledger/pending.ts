@@ -4,11 +4,8 @@
  * shard's marker, the last ends where the partition is gathered to. One segment becomes one section of a commit, so a
  * record, which lies in one segment, is never split.
  */
-import type { SeriesTable } from '../attribution/series-table.ts';
+import { MEASURES, type SeriesTable } from '../attribution/series-table.ts';
 import { SHARDS } from './port.ts';
-
-/** Amounts per series that a row holds: bytes and spans, or bytes and records. */
-export const MEASURES = 2;
 
 const EMPTY = 0;
 

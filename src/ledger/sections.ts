@@ -1,7 +1,7 @@
 /** Segments -> one call of the ledger, and its answer -> what is known of the series. */
-import type { SeriesTable } from '../attribution/series-table.ts';
+import { MEASURES, type SeriesTable } from '../attribution/series-table.ts';
 import { type Admission, accountKey } from './admission.ts';
-import { MEASURES, type Segment } from './pending.ts';
+import type { Segment } from './pending.ts';
 import type { Account, CommitCall, CommitReply, Entry, MarkerField, Section } from './port.ts';
 import { SERIES_ID_BYTES } from './port.ts';
 

@@ -1,0 +1,115 @@
+/**
+ * A record is READ (kafka/), DECODED (otlp/), ATTRIBUTED (attribution/), GATHERED and SETTLED (ledger/), and the durable
+ * totals are PUBLISHED (publish/). This file says what happens to one record between reading and settling:
+ *
+ *   read      whose is it, and has the ledger counted it already?
+ *   decode    bytes -> regions, spans, wanted attributes; or a reason why not
+ *   attribute each byte -> a series of that tenant
+ *   gather    series -> pending of the partition, by shard; the worker flushes it
+ *
+ * A record also has a fate of its own, accepted or discarded with a reason, counted beside the tenants under the
+ * ledger's own tenant, with the same exactness: accepted + discarded is everything that was consumed.
+ */
+import { Attributor } from './attribution/attribute.ts';
+import { type DiscardReason, discardReasonOf } from './attribution/discard.ts';
+import { SeriesTable, type TenantSettings } from './attribution/series-table.ts';
+import type { TenantChain } from './attribution/tenant.ts';
+import type { SourceRecord, TopicPartition } from './kafka/port.ts';
+import { RECORDS_LABEL, RECORDS_TENANT, RECORDS_TRACKER, shardOf } from './ledger/keys.ts';
+import type { Gather, RecordSink } from './ledger/worker.ts';
+
+/** What becomes of records, told once for each. Must not throw. */
+export type WatchRecords = {
+  accepted(bytes: number, spans: number): void;
+  discarded(reason: DiscardReason, record: SourceRecord, where: TopicPartition, detail: string): void;
+};
+
+export type PipelineOptions = {
+  readonly tenants: TenantChain;
+  readonly settings: (tenant: string) => TenantSettings;
+  readonly maxLabelValueLength: number;
+  readonly watch: WatchRecords;
+};
+
+/** A series table beyond either bound is left to what still refers to it, and a new one begun. */
+const TABLE_SLOTS = 500_000;
+const TABLE_BYTES = 128 << 20;
+
+const RECORDS_SHARD = shardOf(RECORDS_TENANT);
+
+export class Pipeline {
+  readonly #options: PipelineOptions;
+  readonly #attributor = new Attributor();
+  readonly #shards = new Map<string, number>();
+  #table: SeriesTable;
+  #fates = new Map<string, number>();
+
+  constructor(options: PipelineOptions) {
+    this.#options = options;
+    this.#table = this.#newTable();
+  }
+
+  /** Bytes that the present series table holds. */
+  get footprint(): number {
+    return this.#table.footprint;
+  }
+
+  readonly gather: Gather = (record, where, sink) => {
+    // read
+    const bytes = record.value?.length ?? 0;
+    const owner = this.#options.tenants.resolve(record.headers);
+    if (record.value === null) return this.#discard('null_value', 'the value is null', record, where, sink);
+    if (owner.kind === 'discard') return this.#discard(owner.reason, owner.text, record, where, sink);
+    const shard = this.#shardOf(owner.tenant);
+    if (!sink.wants(shard) && !sink.wants(RECORDS_SHARD)) return;
+    if (this.#table.size >= TABLE_SLOTS || this.#table.footprint >= TABLE_BYTES) this.#table = this.#newTable();
+
+    // decode, attribute
+    const attributor = this.#attributor;
+    const malformed = attributor.attribute(record.value, this.#table, this.#table.plan(owner.tenant));
+    if (malformed !== null) {
+      const detail = `${malformed.reason} at byte ${malformed.position}`;
+      return this.#discard(discardReasonOf(malformed), detail, record, where, sink);
+    }
+
+    // gather
+    if (sink.wants(shard)) {
+      const { slots, values, rows } = attributor;
+      for (let row = 0; row < rows; row++)
+        sink.add(shard, this.#table, slots[row]!, values[2 * row]!, values[2 * row + 1]!);
+    }
+    this.#count('accepted', bytes, sink);
+    this.#options.watch.accepted(bytes, attributor.spans);
+  };
+
+  #discard(reason: DiscardReason, detail: string, record: SourceRecord, where: TopicPartition, sink: RecordSink): void {
+    this.#count(reason, record.value?.length ?? 0, sink);
+    this.#options.watch.discarded(reason, record, where, detail);
+  }
+
+  #count(outcome: string, bytes: number, sink: RecordSink): void {
+    if (!sink.wants(RECORDS_SHARD)) return;
+    let slot = this.#fates.get(outcome);
+    if (slot === undefined) {
+      slot = this.#table.reserved(RECORDS_TENANT, RECORDS_TRACKER, { [RECORDS_LABEL]: outcome });
+      this.#fates.set(outcome, slot);
+    }
+    sink.add(RECORDS_SHARD, this.#table, slot, bytes, 1);
+  }
+
+  #shardOf(tenant: string): number {
+    let shard = this.#shards.get(tenant);
+    if (shard === undefined) {
+      if (this.#shards.size >= 100_000) this.#shards.clear();
+      shard = shardOf(tenant);
+      this.#shards.set(tenant, shard);
+    }
+    return shard;
+  }
+
+  #newTable(): SeriesTable {
+    this.#fates = new Map();
+    const { settings, maxLabelValueLength } = this.#options;
+    return new SeriesTable({ settings, maxLabelValueLength });
+  }
+}
