@@ -1,0 +1,10 @@
+import type { Malformed } from '../otlp/malformed.ts';
+
+/** Why a record is not accepted. Fixed: each is a series of the house and a label value of its metrics. */
+export const DISCARD_REASONS = ['null_value', 'malformed', 'not_otlp', 'no_tenant', 'invalid_tenant'] as const;
+
+export type DiscardReason = (typeof DISCARD_REASONS)[number];
+
+export function discardReasonOf(malformed: Malformed): DiscardReason {
+  return malformed.reason === 'not_otlp' ? 'not_otlp' : 'malformed';
+}

@@ -1,0 +1,60 @@
+/**
+ * Dimensions made ready for the hot path: which attributes have to be looked for, and for each label where its value
+ * comes from, in order. Holds nothing of a tenant, so tenants with the same dimensions share one.
+ */
+import { KeySet } from '../otlp/key-set.ts';
+import type { Dimension } from './dimensions.ts';
+
+export type TrackerRecipe = {
+  /** Names of the exposed labels, sorted, none twice. */
+  readonly labels: readonly string[];
+  /**
+   * Where label i is looked for: sources[j] for j from ends[i - 1] (or 0) to ends[i]; the first that has a value wins.
+   * A source s >= 0 is a column of the resource's values, else ~s is one of the span's.
+   */
+  readonly sources: Int32Array;
+  readonly ends: Int32Array;
+  /** The labels that a span can change. */
+  readonly spanLabels: Int32Array;
+};
+
+export type Recipe = {
+  /** Their order is that of the columns. */
+  readonly resourceKeys: KeySet;
+  readonly spanKeys: KeySet;
+  readonly trackers: readonly TrackerRecipe[];
+};
+
+/** `trackers`: the dimensions of each. */
+export function compileRecipe(trackers: readonly (readonly Dimension[])[]): Recipe {
+  const all = trackers.flat();
+  const resourceKeys = new KeySet(all.filter((d) => d.scope !== 'span').map((d) => d.attribute));
+  const spanKeys = new KeySet(all.filter((d) => d.scope !== 'resource').map((d) => d.attribute));
+  return {
+    resourceKeys,
+    spanKeys,
+    trackers: trackers.map((dimensions) => compileTracker(dimensions, resourceKeys, spanKeys)),
+  };
+}
+
+function compileTracker(dimensions: readonly Dimension[], resourceKeys: KeySet, spanKeys: KeySet): TrackerRecipe {
+  const labels = [...new Set(dimensions.map((dimension) => dimension.label))].sort();
+  const sources: number[] = [];
+  const ends: number[] = [];
+  const spanLabels: number[] = [];
+  for (const [i, label] of labels.entries()) {
+    const first = sources.length;
+    for (const { attribute, scope } of dimensions.filter((d) => d.label === label).reverse()) {
+      if (scope !== 'resource') sources.push(~spanKeys.keys.indexOf(attribute));
+      if (scope !== 'span') sources.push(resourceKeys.keys.indexOf(attribute));
+    }
+    if (sources.slice(first).some((source) => source < 0)) spanLabels.push(i);
+    ends.push(sources.length);
+  }
+  return {
+    labels,
+    sources: Int32Array.from(sources),
+    ends: Int32Array.from(ends),
+    spanLabels: Int32Array.from(spanLabels),
+  };
+}

@@ -1,0 +1,21 @@
+/** Why bytes are not OTLP trace data. A fixed list: it reaches logs and metrics. */
+export type MalformedReason =
+  /** They do not decode, and no writer of OTLP begins so: JSON, a schema registry's frame, text. */
+  | 'not_otlp'
+  /** A varint, a fixed number or a length reaches beyond the message that it lies in. */
+  | 'truncated'
+  /** A varint of more than ten bytes. */
+  | 'bad_varint'
+  /** Field number 0 or beyond 2^29 - 1, or a wire type that does not exist. */
+  | 'bad_tag'
+  /** A field of OTLP with another wire type than its own. */
+  | 'bad_wire_type'
+  /** A group that is not closed, or closed and not open. */
+  | 'bad_group'
+  /** Groups in groups, more than protobuf's own decoders allow. */
+  | 'too_deep'
+  /** More bytes than `MAX_RECORD_BYTES`. */
+  | 'too_long';
+
+/** `position`: offset in the record of the field at fault. */
+export type Malformed = { readonly kind: 'malformed'; readonly position: number; readonly reason: MalformedReason };
