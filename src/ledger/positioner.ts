@@ -28,7 +28,13 @@ export type PositionerOptions = {
   readonly isHeld: (state: PartitionState) => boolean;
   /** Runs while no other conversation about commits goes on. */
   readonly exclusively: <T>(work: () => Promise<T>) => Promise<T>;
-  readonly drop: (state: PartitionState, cause: DropCause, shard: number | null, expected: number, stored: number | null) => void;
+  readonly drop: (
+    state: PartitionState,
+    cause: DropCause,
+    shard: number | null,
+    expected: number,
+    stored: number | null,
+  ) => void;
   readonly activate: (state: PartitionState) => void;
   readonly partitions: () => Iterable<PartitionState>;
 };
@@ -61,7 +67,9 @@ export class Positioner {
     this.#again = true;
     if (this.#running || this.#stopped) return;
     this.#running = true;
-    this.#run().catch((error: unknown) => this.#options.fatal(error instanceof Error ? error : new Error(String(error))));
+    this.#run().catch((error: unknown) =>
+      this.#options.fatal(error instanceof Error ? error : new Error(String(error))),
+    );
   }
 
   stop(): void {
@@ -99,7 +107,9 @@ export class Positioner {
   async #round(todo: readonly PartitionState[]): Promise<boolean> {
     const { source, ledger, resolved } = this.#options;
     await resolved(todo.filter(({ topicId }) => topicId !== '').map(({ field }) => field));
-    const infos = new Map((await source.topics([...new Set(todo.map(({ topic }) => topic))])).map((info) => [info.name, info]));
+    const infos = new Map(
+      (await source.topics([...new Set(todo.map(({ topic }) => topic))])).map((info) => [info.name, info]),
+    );
     const readings = todo.flatMap((state): Reading[] => {
       const info = infos.get(state.topic);
       if (info === undefined || state.partition >= info.partitions) {
@@ -114,7 +124,9 @@ export class Positioner {
       const generation = this.#options.generation();
       const commits = await this.#commits(infos);
       const views = await Promise.all(Array.from({ length: SHARDS }, (_, shard) => ledger.view(shard)));
-      const ranges = new Map((await source.ranges(readings.map(({ state }) => state))).map((range) => [partitionKey(range), range]));
+      const ranges = new Map(
+        (await source.ranges(readings.map(({ state }) => state))).map((range) => [partitionKey(range), range]),
+      );
       const progress = this.#hasProgress(commits, infos);
       let done = true;
       for (const reading of readings) {
@@ -137,7 +149,13 @@ export class Positioner {
   #hasProgress(commits: ReadonlyMap<string, GroupCommit>, infos: ReadonlyMap<string, TopicInfo>): boolean {
     return [...commits.values()].some(({ topic, offset, metadata }) => {
       const note = readCommitMetadata(metadata);
-      return offset !== null && note !== null && note.topicId === infos.get(topic)?.id && note.start !== null && offset > note.start;
+      return (
+        offset !== null &&
+        note !== null &&
+        note.topicId === infos.get(topic)?.id &&
+        note.start !== null &&
+        offset > note.start
+      );
     });
   }
 
@@ -227,7 +245,8 @@ export class Positioner {
       }
       case 'restore':
         await this.#set(field, decision.markers);
-        if (decision.lost.length > 0) watch({ kind: 'ledger_loss', shards: decision.lost, stopped: false, topic, partition });
+        if (decision.lost.length > 0)
+          watch({ kind: 'ledger_loss', shards: decision.lost, stopped: false, topic, partition });
         return true;
       case 'gap':
         for (const shard of decision.retire) await ledger.retireAll(shard);
@@ -236,14 +255,26 @@ export class Positioner {
         return true;
       case 'truncated':
         await this.#move(field, decision.moves);
-        await source.commit(generation, [{ topic, partition, offset: decision.commitTo, metadata: commitMetadata({ topicId: info.id, start: commit?.start ?? state.start }) }]);
+        await source.commit(generation, [
+          {
+            topic,
+            partition,
+            offset: decision.commitTo,
+            metadata: commitMetadata({ topicId: info.id, start: commit?.start ?? state.start }),
+          },
+        ]);
         watch({ kind: 'truncated', records: decision.records, topic, partition });
         return true;
     }
   }
 
   /** What was gathered is kept if the ledger stands where we left it: whoever held the partition meanwhile settled nothing. */
-  #go(state: PartitionState, markers: Float64Array, commit: { offset: number; start: number | null } | null, range: LogRange): void {
+  #go(
+    state: PartitionState,
+    markers: Float64Array,
+    commit: { offset: number; start: number | null } | null,
+    range: LogRange,
+  ): void {
     const { topic, partition } = state;
     const isUntouched = state.hasMarkers && markers.every((marker, shard) => marker === state.markers[shard]);
     if (!isUntouched) state.adopt(markers);
@@ -258,7 +289,11 @@ export class Positioner {
   }
 
   async #set(field: MarkerField, markers: readonly SetMarker[]): Promise<void> {
-    await Promise.all(markers.map(({ shard, to, create }) => this.#options.ledger.setMarkers(shard, [[field, to]], create satisfies Creation)));
+    await Promise.all(
+      markers.map(({ shard, to, create }) =>
+        this.#options.ledger.setMarkers(shard, [[field, to]], create satisfies Creation),
+      ),
+    );
   }
 
   async #move(field: MarkerField, moves: readonly { shard: number; expected: number; to: number }[]): Promise<void> {
@@ -275,6 +310,8 @@ export class Positioner {
 
   #tell(error: Error): void {
     const isLedger = 'code' in error && error.code === 'LEDGER_UNAVAILABLE';
-    this.#options.watch(isLedger ? { kind: 'ledger_unavailable', error } : { kind: 'source_unavailable', during: 'positioning', error });
+    this.#options.watch(
+      isLedger ? { kind: 'ledger_unavailable', error } : { kind: 'source_unavailable', during: 'positioning', error },
+    );
   }
 }

@@ -305,7 +305,10 @@ export class Worker {
       return { state, epoch: state.epoch, to: state.next };
     });
     if (gathered.length === 0) return;
-    const topics = await this.#ask('topics', this.#options.source.topics([...new Set(gathered.map(({ state }) => state.topic))]));
+    const topics = await this.#ask(
+      'topics',
+      this.#options.source.topics([...new Set(gathered.map(({ state }) => state.topic))]),
+    );
     if (topics === null) return;
     const ids = new Map(topics.map(({ name, id }) => [name, id]));
     for (const { state, epoch, to } of gathered) {
@@ -330,7 +333,10 @@ export class Worker {
         metadata: commitMetadata(state),
       }));
       if (requests.length === 0) return;
-      const done = await this.#ask('commit', this.#options.source.commit(generation, requests).then(() => true));
+      const done = await this.#ask(
+        'commit',
+        this.#options.source.commit(generation, requests).then(() => true),
+      );
       if (done === null) return;
       for (const { state, offset } of due) state.commit = Math.max(state.commit, offset);
       this.#options.watch({ kind: 'kafka_committed', partitions: due.length });
@@ -376,7 +382,8 @@ export class Worker {
         const { admissions, ids } = await ledger.liveIds(account.shard, account);
         this.#admission.setLive(account, admissions, ids);
       }
-      for (const { shard, tracker } of shards) this.#admission.setTenants(shard, tracker, await ledger.tenants(shard, tracker));
+      for (const { shard, tracker } of shards)
+        this.#admission.setTenants(shard, tracker, await ledger.tenants(shard, tracker));
     } catch (error) {
       if (!isTemporary(error)) throw error;
       this.#options.watch({ kind: 'ledger_unavailable', error });

@@ -295,13 +295,20 @@ export class SimSource implements RecordSource {
     const fetching = this.#partitions.get(key(where));
     if (fetching === undefined || generation !== this.#generation || this.#quiet) return;
     const log = this.#kafka.log(where);
-    if (fetching.paused || log === undefined || this.#kafka.isAway) return this.#fetchLater(generation, where);
+    if (fetching.paused || log === undefined || this.#kafka.isAway) {
+      this.#fetchLater(generation, where);
+      return;
+    }
     const { position, moves } = fetching;
     if (position < log.start || position > log.end) {
       this.#handler!.outOfRange(where);
-      return this.#fetchLater(generation, where);
+      this.#fetchLater(generation, where);
+      return;
     }
-    if (position === log.end) return this.#fetchLater(generation, where);
+    if (position === log.end) {
+      this.#fetchLater(generation, where);
+      return;
+    }
     const batch = this.#batchAt(where, log, position);
     this.process.in(1 + this.#random() * 30, () => {
       const current = this.#partitions.get(key(where));

@@ -82,7 +82,6 @@ class World {
   #records = 0;
   #incarnation = 0;
   #failure: Error | null = null;
-  #healed = false;
 
   constructor(options: WorldOptions) {
     this.#options = options;
@@ -314,7 +313,6 @@ class World {
 
   #heal(): void {
     this.#note('healed');
-    this.#healed = true;
     this.#away.clear();
     this.#kafka.isAway = false;
     this.#kafkaFaults.callFailure = 0;
@@ -369,7 +367,10 @@ class World {
     for (let shard = 0; shard < SHARDS; shard++) {
       for (const [field, marker] of this.#memory!.inspectShard(shard)?.markers ?? []) {
         let at = markers.get(field);
-        if (at === undefined) markers.set(field, (at = new Map()));
+        if (at === undefined) {
+          at = new Map();
+          markers.set(field, at);
+        }
         at.set(shard, marker);
       }
     }
