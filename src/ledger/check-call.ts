@@ -10,8 +10,12 @@ export const checkCall = (call: CommitCall): void => {
   checkShard(call.shard);
   if (!isAmount(call.maxTenants)) throw broken(`${call.maxTenants} tenants`);
   const names = new Set<string>();
+  const measures = new Map<string, number>();
   for (const account of call.accounts) {
     checkAccount(account);
+    if ((measures.get(account.tracker) ?? account.measures) !== account.measures)
+      throw broken(`accounts of ${account.tracker} with different measures`);
+    measures.set(account.tracker, account.measures);
     names.add(JSON.stringify([account.tenant, account.tracker]));
   }
   if (names.size < call.accounts.length) throw broken('an account was named twice');

@@ -70,6 +70,9 @@ export const accountOf = (member: string): AccountName => {
   return { tenant: decodeName(member.slice(0, colon)), tracker: decodeName(member.slice(colon + 1)) };
 };
 
+/** The field of `:meta` that counts the tenants of a tracker which took a place. */
+export const trackerCount = (tracker: string): string => `tenants:${encodeName(tracker)}`;
+
 export type ShardKeys = {
   readonly meta: string;
   readonly markers: string;
@@ -84,6 +87,8 @@ export type AccountKeys = { readonly totals: string; readonly series: string; re
 export type LedgerKeys = {
   readonly ledger: string;
   readonly replicas: string;
+  /** Two keys of no other use, in one slot. */
+  readonly probes: readonly string[];
   shard(shard: number): ShardKeys;
   account(shard: number, account: AccountName): AccountKeys;
 };
@@ -94,6 +99,7 @@ export const ledgerKeys = (prefix: string): LedgerKeys => {
   return {
     ledger: `${safe}:ledger`,
     replicas: `${safe}:replicas`,
+    probes: [`${tag(0)}:probe:a`, `${tag(0)}:probe:b`],
     shard: (shard) => ({
       meta: `${tag(shard)}:meta`,
       markers: `${tag(shard)}:markers`,

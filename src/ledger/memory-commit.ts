@@ -162,7 +162,7 @@ const settleSeries = (plan: AccountPlan, clock: number, rowsLeft: number): numbe
   }
   let live = rows?.size ?? 0;
   const wanted = live + unknown.length - limit;
-  if (unknown.length > 0 && wanted > 0 && limit > 0) rowsLeft = sweep(plan, clock, wanted, rowsLeft);
+  if (unknown.length > 0 && wanted > 0 && limit > 0 && live > 0) rowsLeft = sweep(plan, clock, wanted, rowsLeft);
   live -= plan.swept.size;
   for (const id of unknown) {
     if (live < limit) {

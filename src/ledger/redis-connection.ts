@@ -1,0 +1,191 @@
+/**
+ * The way to Redis: one server, the master behind Sentinels, or a cluster. It connects again for ever; a command
+ * waits a moment for that and then fails. Whatever fails here leaves as one of the ledger's own errors.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ConnectionOptions } from 'node:tls';
+import { Cluster, Redis } from 'ioredis';
+import { LedgerBroken, LedgerUnavailable } from './port.ts';
+import type { Script } from './redis-scripts.ts';
+
+export type RedisConnectionOptions = {
+  /** redis:// or rediss://, for a single server. */
+  readonly url?: string;
+  /** host:port of some nodes of a cluster. */
+  readonly cluster?: readonly string[];
+  readonly sentinels?: { readonly nodes: readonly string[]; readonly master: string };
+  readonly username?: string;
+  readonly password?: string;
+  readonly tls?: ConnectionOptions;
+  /** An answer that comes later is not waited for; what was asked may still happen. 10 s where it is not said. */
+  readonly commandTimeoutMs?: number;
+};
+
+export type Argument = string | number | Buffer;
+
+/** How long a command waits for a connection that is being made. */
+const CONNECT_WAIT_MS = 2_000;
+const MAX_RETRY_DELAY_MS = 2_000;
+
+export class RedisConnection {
+  readonly #client: Redis | Cluster;
+  readonly #upListeners: ((isUp: boolean) => void)[] = [];
+  /** Commands that wait for the connection. */
+  readonly #waiting = new Set<() => void>();
+  #isUp = false;
+  #epoch = 0;
+
+  constructor(options: RedisConnectionOptions) {
+    const client = options.cluster?.length ? connectCluster(options) : new Redis(serverOptions(options));
+    this.#client = client;
+    client.on('error', () => this.#setUp(false));
+    client.on('close', () => this.#setUp(false));
+    client.on('ready', () => {
+      this.#epoch++;
+      for (const goOn of this.#waiting) goOn();
+    });
+    for (const change of ['+node', '-node']) client.on(change, () => this.#epoch++);
+  }
+
+  /** Changes when a server may have been restarted or replaced: a scan's cursor means nothing to another process. */
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  get isCluster(): boolean {
+    return this.#client instanceof Cluster;
+  }
+
+  /** Tells at each change whether commands are answered. */
+  onUp(listener: (isUp: boolean) => void): void {
+    this.#upListeners.push(listener);
+  }
+
+  /** Runs a script that may touch `keys` alone. Strings in the answer are Buffers. */
+  async run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+    const rest = [keys.length, ...keys, ...args];
+    return this.#answered(async () => {
+      try {
+        return await this.#client.callBuffer('evalsha', [script.sha, ...rest]);
+      } catch (error) {
+        if (!startsWith(error, 'NOSCRIPT')) throw error;
+        return this.#client.callBuffer('eval', [script.text, ...rest]);
+      }
+    });
+  }
+
+  /** Runs one command; its first argument is its key. */
+  async call(command: string, ...args: readonly Argument[]): Promise<unknown> {
+    return this.#answered(() => this.#client.callBuffer(command, [...args]));
+  }
+
+  /** The servers that take writes, to be asked about themselves. */
+  async masters(): Promise<readonly Redis[]> {
+    return this.#answered(async () =>
+      this.#client instanceof Cluster ? this.#client.nodes('master') : [this.#client],
+    );
+  }
+
+  async close(): Promise<void> {
+    this.#client.disconnect();
+    for (const goOn of this.#waiting) goOn();
+  }
+
+  async #answered<T>(ask: () => Promise<T>): Promise<T> {
+    try {
+      if (this.#client.status !== 'ready') await this.#untilReady();
+      const answer = await ask();
+      this.#setUp(true);
+      return answer;
+    } catch (error) {
+      const known = ledgerError(error);
+      if (known instanceof LedgerUnavailable) this.#setUp(false);
+      throw known;
+    }
+  }
+
+  async #untilReady(): Promise<void> {
+    const timer = new AbortController();
+    const goOn = (): void => timer.abort();
+    this.#waiting.add(goOn);
+    await sleep(CONNECT_WAIT_MS, undefined, { signal: timer.signal }).catch(() => {});
+    this.#waiting.delete(goOn);
+  }
+
+  #setUp(isUp: boolean): void {
+    if (isUp === this.#isUp) return;
+    this.#isUp = isUp;
+    for (const listener of this.#upListeners) listener(isUp);
+  }
+}
+
+const retryDelayMs = (attempts: number): number =>
+  Math.min(50 * 2 ** Math.min(attempts - 1, 10), MAX_RETRY_DELAY_MS) + Math.floor(Math.random() * 100);
+
+/** No queue and no resending behind our back: the caller knows which call is unresolved, and sends it again itself. */
+const commonOptions = ({ username, password, tls, commandTimeoutMs = 10_000 }: RedisConnectionOptions) => ({
+  connectTimeout: 5_000,
+  commandTimeout: commandTimeoutMs,
+  socketTimeout: commandTimeoutMs + 2_000,
+  autoResendUnfulfilledCommands: false,
+  maxRetriesPerRequest: 0,
+  reconnectOnError: (error: Error) => startsWith(error, 'READONLY'),
+  ...(username ? { username } : {}),
+  ...(password ? { password } : {}),
+  ...(tls === undefined ? {} : { tls }),
+});
+
+const serverOptions = (options: RedisConnectionOptions) => {
+  const common = { ...commonOptions(options), enableOfflineQueue: false, retryStrategy: retryDelayMs };
+  if (options.sentinels === undefined) return { ...urlOptions(options.url ?? 'redis://127.0.0.1:6379'), ...common };
+  return {
+    ...common,
+    sentinels: options.sentinels.nodes.map(hostPort),
+    name: options.sentinels.master,
+    sentinelRetryStrategy: retryDelayMs,
+    ...(options.tls === undefined ? {} : { enableTLSForSentinelMode: true, sentinelTLS: options.tls }),
+  };
+};
+
+const urlOptions = (text: string) => {
+  const url = new URL(text);
+  return {
+    host: url.hostname.replace(/^\[|\]$/g, ''),
+    port: Number(url.port || 6379),
+    ...(url.username === '' ? {} : { username: decodeURIComponent(url.username) }),
+    ...(url.password === '' ? {} : { password: decodeURIComponent(url.password) }),
+    ...(url.pathname.length > 1 ? { db: Number(url.pathname.slice(1)) } : {}),
+    ...(url.protocol === 'rediss:' ? { tls: {} } : {}),
+  };
+};
+
+const connectCluster = (options: RedisConnectionOptions): Cluster => {
+  return new Cluster(options.cluster!.map(hostPort), {
+    redisOptions: commonOptions(options),
+    clusterRetryStrategy: retryDelayMs,
+    enableOfflineQueue: false,
+    maxRedirections: 5,
+    retryDelayOnFailover: 200,
+    retryDelayOnClusterDown: 200,
+    slotsRefreshTimeout: 2_000,
+    // A certificate names hosts, the cluster answers addresses: keep what it answered.
+    ...(options.tls === undefined ? {} : { dnsLookup: (host, done) => done(null, host) }),
+  });
+};
+
+const hostPort = (node: string): { host: string; port: number } => {
+  const { hostname, port } = new URL(`redis://${node}`);
+  return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || 6379) };
+};
+
+const startsWith = (error: unknown, code: string): boolean => error instanceof Error && error.message.startsWith(code);
+
+/** A command or script that the server cannot make sense of will not become right by being sent again. */
+const ledgerError = (error: unknown): Error => {
+  if (error instanceof LedgerBroken || error instanceof LedgerUnavailable) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  const isOurs = error instanceof Error && error.name === 'ReplyError' && /^(ERR|WRONGTYPE|CROSSSLOT)\b/.test(message);
+  return isOurs && !message.startsWith('ERR max number of clients')
+    ? new LedgerBroken(`Redis refused a command: ${message}`, { cause: error })
+    : new LedgerUnavailable(`Redis is not available: ${message}`, { cause: error });
+};

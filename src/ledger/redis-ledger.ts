@@ -1,0 +1,374 @@
+/**
+ * The ledger in Redis: each operation is one script (lua/), atomic over the keys of one shard. Here is only how they
+ * are asked and what their answers mean.
+ */
+import { randomBytes } from 'node:crypto';
+import { checkCall, checkMarker, checkShard } from './check-call.ts';
+import type { LedgerKeys } from './keys.ts';
+import {
+  accountMember,
+  installationOf,
+  ledgerKeys,
+  partitionsAmong,
+  placeOf,
+  removedTenant,
+  trackerCount,
+} from './keys.ts';
+import type {
+  AccountName,
+  AccountPage,
+  CommitCall,
+  CommitReply,
+  Creation,
+  Finding,
+  Identity,
+  Leases,
+  Ledger,
+  LedgerReader,
+  MarkerField,
+  ShardView,
+} from './port.ts';
+import { LEDGER_FORMAT, LedgerBroken, LedgerRefused, LedgerUnavailable, SERIES_ID_BYTES, SHARDS } from './port.ts';
+import type { ChangesAnswer, MetaAnswer, PageAnswer, ViewAnswer } from './redis-answers.ts';
+import { decodeMembers, decodePage, decodeView } from './redis-answers.ts';
+import type { CommitAnswer } from './redis-commit.ts';
+import { decodeCommit, encodeCommit } from './redis-commit.ts';
+import type { Argument, RedisConnectionOptions } from './redis-connection.ts';
+import { RedisConnection } from './redis-connection.ts';
+import { examineServers } from './redis-examine.ts';
+import { SCRIPTS, type Script } from './redis-scripts.ts';
+import { otherFormat, otherInstallation } from './refusals.ts';
+
+export type RedisLedgerOptions = RedisConnectionOptions & { readonly keyPrefix: string };
+
+/** Series that one step of `retireAll` looks at, accounts whose remains are looked up at once, ids per HMGET. */
+const STEP_ROWS = 1_000;
+const STEP_ACCOUNTS = 100;
+const STEP_KEYS = 1_000;
+/** Answers `retireAll`'s question whether a series is stale with yes, whatever its age. */
+const ALWAYS_STALE = -1;
+
+/** Begins to connect at once, and goes on until `close`. */
+export const openRedisLedger = (options: RedisLedgerOptions): RedisLedger =>
+  new RedisLedger(new RedisConnection(options), options.keyPrefix);
+
+export class RedisLedger implements Ledger, LedgerReader, Leases {
+  readonly #redis: RedisConnection;
+  readonly #prefix: string;
+  readonly #keys: LedgerKeys;
+  #installation: string | null = null;
+
+  constructor(redis: RedisConnection, keyPrefix: string) {
+    this.#redis = redis;
+    this.#prefix = keyPrefix;
+    this.#keys = ledgerKeys(keyPrefix);
+  }
+
+  /** Tells at each change whether the server answers. */
+  onUp(listener: (isUp: boolean) => void): void {
+    this.#redis.onUp(listener);
+  }
+
+  async examine(): Promise<readonly Finding[]> {
+    return examineServers(this.#redis, this.#keys);
+  }
+
+  async claim(identity: Identity): Promise<void> {
+    const installation = installationOf(identity, this.#prefix);
+    const stored = (await this.#redis.call('hmget', this.#keys.ledger, 'format')) as (Buffer | null)[];
+    // The record may be lost where shards are not: what they say comes first.
+    if (stored[0] === null) await this.#checkShards(installation, identity);
+    const answer = await this.#redis.run(
+      SCRIPTS.claim,
+      [this.#keys.ledger],
+      [LEDGER_FORMAT, identity.clusterId, identity.groupId],
+    );
+    const [format, clusterId, groupId] = (answer as Buffer[]).map(String);
+    if (format !== String(LEDGER_FORMAT)) throw otherFormat(this.#prefix, format!, LEDGER_FORMAT);
+    if (clusterId !== identity.clusterId || groupId !== identity.groupId)
+      throw otherInstallation(this.#prefix, { clusterId: clusterId!, groupId: groupId! }, identity);
+    this.#installation = installation;
+  }
+
+  async #checkShards(installation: string, identity: Identity): Promise<void> {
+    const stamps = await this.#ofAllShards((shard) =>
+      this.#redis.call('hmget', this.#keys.shard(shard).meta, 'format', 'installation'),
+    );
+    for (const stamp of stamps as (Buffer | null)[][]) {
+      const [format, of] = stamp.map((field) => field?.toString());
+      if (format === undefined) continue;
+      if (format !== String(LEDGER_FORMAT)) throw otherFormat(this.#prefix, format, LEDGER_FORMAT);
+      if (of !== installation) throw otherInstallation(this.#prefix, null, identity);
+    }
+  }
+
+  async firstSight(topicId: string, partitions: number): Promise<number> {
+    const field = `topic:${topicId}`;
+    const { ledger } = this.#keys;
+    this.#claimed();
+    const stored = (await this.#redis.call('hget', ledger, field)) as Buffer | null;
+    if (stored !== null) return Number(stored);
+    const markers = await this.#ofAllShards((shard) => this.#redis.call('hkeys', this.#keys.shard(shard).markers));
+    const fields = (markers as Buffer[][]).flat().map((name) => String(name) as MarkerField);
+    await this.#redis.call('hsetnx', ledger, field, partitionsAmong(fields, topicId) ?? partitions);
+    return Number(await this.#redis.call('hget', ledger, field));
+  }
+
+  #ofAllShards(ask: (shard: number) => Promise<unknown>): Promise<unknown[]> {
+    return Promise.all(Array.from({ length: SHARDS }, (_, shard) => ask(shard)));
+  }
+
+  async commit(call: CommitCall): Promise<CommitReply> {
+    checkCall(call);
+    const { keys, args } = encodeCommit(this.#keys, call);
+    const answer = await this.#write(SCRIPTS.commit, keys, args);
+    return answer === null ? { kind: 'absent' } : decodeCommit(call, answer as CommitAnswer);
+  }
+
+  async view(shard: number): Promise<ShardView | null> {
+    checkShard(shard);
+    const { meta, markers } = this.#keys.shard(shard);
+    const answer = (await this.#redis.run(SCRIPTS.view, [meta, markers], [])) as ViewAnswer | null;
+    return answer && decodeView(this.#ours(answer));
+  }
+
+  async setMarkers(
+    shard: number,
+    markers: readonly (readonly [MarkerField, number])[],
+    create: Creation,
+  ): Promise<ShardView | null> {
+    checkShard(shard);
+    for (const [, marker] of markers) checkMarker(marker);
+    const keys = this.#keys.shard(shard);
+    const answer = await this.#write(
+      SCRIPTS.setMarkers,
+      [keys.meta, keys.markers, keys.tenants, keys.owner],
+      [create, randomBytes(16).toString('hex'), ...markers.flat()],
+    );
+    return answer && decodeView([answer[1] as MetaAnswer, answer[2] as Buffer[]]);
+  }
+
+  async move(shard: number, field: MarkerField, expected: number | null, to: number): Promise<number | null> {
+    checkShard(shard);
+    checkMarker(to);
+    const { meta, markers } = this.#keys.shard(shard);
+    const answer = await this.#write(SCRIPTS.move, [meta, markers], [field, expected ?? '', to]);
+    const marker = answer === null ? '' : String(answer[1]);
+    return marker === '' ? null : Number(marker);
+  }
+
+  async liveIds(shard: number, account: AccountName): Promise<{ readonly admissions: number; readonly ids: Buffer }> {
+    checkShard(shard);
+    const { totals, series } = this.#keys.account(shard, account);
+    const keys = [this.#keys.shard(shard).tenants, totals, series];
+    const answer = (await this.#redis.run(SCRIPTS.liveIds, keys, [accountMember(account)])) as Buffer[];
+    return { admissions: Number(answer[0]), ids: answer[1]! };
+  }
+
+  async tenants(shard: number, tracker: string): Promise<readonly string[]> {
+    const names = await this.#accounts(shard);
+    return names.filter((name) => name.tracker === tracker).map((name) => name.tenant);
+  }
+
+  async #accounts(shard: number): Promise<AccountName[]> {
+    checkShard(shard);
+    return decodeMembers((await this.#redis.call('zrange', this.#keys.shard(shard).tenants, 0, -1)) as Buffer[]);
+  }
+
+  async retireAll(shard: number): Promise<void> {
+    for (const account of await this.#accounts(shard)) {
+      let cursor: string | null = null;
+      do ({ cursor } = await this.purge(shard, account, ALWAYS_STALE, cursor, STEP_ROWS));
+      while (cursor !== null);
+    }
+  }
+
+  async forgetShard(shard: number): Promise<void> {
+    checkShard(shard);
+    const { meta, markers, tenants, owner, forgotten } = this.#keys.shard(shard);
+    const keys = [meta, markers, tenants, owner, forgotten];
+    for (;;) {
+      const answer = await this.#write(SCRIPTS.forget, keys, []);
+      await this.#deleteForgotten(shard);
+      if (answer?.[0] !== 2) return;
+    }
+  }
+
+  async #deleteForgotten(shard: number): Promise<void> {
+    const { tenants, forgotten } = this.#keys.shard(shard);
+    for (;;) {
+      const members = (await this.#redis.call('zrange', forgotten, 0, STEP_ACCOUNTS - 1)) as Buffer[];
+      if (members.length === 0) return;
+      for (const account of decodeMembers(members)) {
+        const { totals, series, labels } = this.#keys.account(shard, account);
+        const keys = [tenants, forgotten, totals, series, labels];
+        await this.#redis.run(SCRIPTS.forgetAccount, keys, [accountMember(account)]);
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#redis.close();
+  }
+
+  async changes(
+    shard: number,
+    since: number,
+  ): Promise<{ readonly view: ShardView; readonly accounts: readonly AccountName[] } | null> {
+    checkShard(shard);
+    const { meta, markers, tenants } = this.#keys.shard(shard);
+    const answer = (await this.#redis.run(SCRIPTS.changes, [meta, markers, tenants], [since])) as ChangesAnswer | null;
+    return answer && { view: decodeView(this.#ours(answer)), accounts: decodeMembers(answer[2]) };
+  }
+
+  async page(shard: number, account: AccountName, cursor: string | null, count: number): Promise<AccountPage | null> {
+    checkShard(shard);
+    const { meta, markers, tenants } = this.#keys.shard(shard);
+    const { totals, series } = this.#keys.account(shard, account);
+    const position = this.#scanAt(cursor);
+    const answer = (await this.#redis.run(
+      SCRIPTS.page,
+      [meta, markers, tenants, totals, series],
+      [accountMember(account), position, count],
+    )) as PageAnswer | null;
+    return answer && { ...decodePage(this.#ours(answer)), cursor: this.#cursorOf(answer[5]) };
+  }
+
+  async keys(shard: number, account: AccountName, ids: Buffer): Promise<readonly (Buffer | null)[]> {
+    checkShard(shard);
+    const { labels } = this.#keys.account(shard, account);
+    const all: Buffer[] = [];
+    for (let i = 0; i < ids.length; i += SERIES_ID_BYTES) all.push(ids.subarray(i, i + SERIES_ID_BYTES));
+    const found: (Buffer | null)[] = [];
+    for (let i = 0; i < all.length; i += STEP_KEYS) {
+      const part = await this.#redis.call('hmget', labels, ...all.slice(i, i + STEP_KEYS));
+      found.push(...(part as (Buffer | null)[]));
+    }
+    return found;
+  }
+
+  async purge(
+    shard: number,
+    account: AccountName,
+    staleS: number,
+    cursor: string | null,
+    count: number,
+  ): Promise<{ readonly cursor: string | null; readonly purged: number }> {
+    checkShard(shard);
+    const { meta, tenants } = this.#keys.shard(shard);
+    const { totals, series, labels } = this.#keys.account(shard, account);
+    const keys = [meta, tenants, totals, series, labels];
+    const args = [accountMember(account), staleS, this.#scanAt(cursor), count];
+    const answer = await this.#write(SCRIPTS.purge, keys, args);
+    if (answer === null) return { cursor: null, purged: 0 };
+    return { cursor: this.#cursorOf(answer[1] as Buffer), purged: Number(answer[2]) };
+  }
+
+  async removeAccount(shard: number, account: AccountName, retentionS: number): Promise<boolean> {
+    checkShard(shard);
+    const heir = { tenant: removedTenant(shard), tracker: account.tracker };
+    const { meta, tenants } = this.#keys.shard(shard);
+    const { totals, series, labels } = this.#keys.account(shard, account);
+    const counted = placeOf(account.tenant) === 'bounded' ? trackerCount(account.tracker) : '';
+    const answer = await this.#write(
+      SCRIPTS.removeAccount,
+      [meta, tenants, totals, series, labels, this.#keys.account(shard, heir).totals],
+      [accountMember(account), accountMember(heir), retentionS, counted],
+    );
+    return answer?.[1] === 1;
+  }
+
+  async signIn(replica: string, withinMs: number): Promise<readonly string[]> {
+    const answer = await this.#redis.run(SCRIPTS.signIn, [this.#keys.replicas], [replica, withinMs]);
+    return (answer as Buffer[]).map(String).sort();
+  }
+
+  async signOut(replica: string): Promise<void> {
+    await this.#redis.call('zrem', this.#keys.replicas, replica);
+  }
+
+  async take(
+    shard: number,
+    replica: string,
+    token: string,
+    leaseMs: number,
+  ): Promise<
+    { readonly kind: 'taken'; readonly released: boolean } | { readonly kind: 'held' } | { readonly kind: 'absent' }
+  > {
+    checkShard(shard);
+    const { meta, owner } = this.#keys.shard(shard);
+    const answer = await this.#write(SCRIPTS.take, [meta, owner], [replica, token, leaseMs]);
+    if (answer === null) return { kind: 'absent' };
+    return answer[0] === 1 ? { kind: 'taken', released: answer[1] === 1 } : { kind: 'held' };
+  }
+
+  async renew(shard: number, token: string, leaseMs: number): Promise<boolean> {
+    checkShard(shard);
+    const { meta, owner } = this.#keys.shard(shard);
+    return (await this.#write(SCRIPTS.renew, [meta, owner], [token, leaseMs]))?.[1] === 1;
+  }
+
+  async release(shard: number, token: string, to: string | null, leaseMs: number): Promise<void> {
+    checkShard(shard);
+    const args = [token, to === null ? 0 : 1, to ?? '', leaseMs];
+    await this.#redis.run(SCRIPTS.release, [this.#keys.shard(shard).owner], args);
+  }
+
+  async free(replica: string, shards: readonly number[]): Promise<readonly boolean[]> {
+    return Promise.all(
+      shards.map(async (shard) => {
+        checkShard(shard);
+        const { meta, owner } = this.#keys.shard(shard);
+        const [exists, held] = await Promise.all([this.#redis.call('exists', meta), this.#redis.call('get', owner)]);
+        return exists === 1 && (held === null || String(held) === `released ${replica}`);
+      }),
+    );
+  }
+
+  /** Runs a script that opens a shard; null where that has no state. */
+  async #write(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown[] | null> {
+    const stamped = [LEDGER_FORMAT, this.#claimed(), ...args];
+    const answer = (await this.#redis.run(script, keys, stamped)) as unknown[];
+    switch (answer[0]) {
+      case 0:
+        return null;
+      case -1:
+        throw this.#refusal(String(answer[1]));
+      case -2:
+        throw new LedgerBroken(`${script.name}: ${answer[1]}`);
+      default:
+        return answer;
+    }
+  }
+
+  #claimed(): string {
+    if (this.#installation === null) throw new LedgerRefused('the ledger has not been claimed');
+    return this.#installation;
+  }
+
+  /** Before a claim anyone's shard may be read: that is how an operator looks at it. */
+  #ours<A extends readonly [MetaAnswer, ...unknown[]]>(answer: A): A {
+    const [format, installation] = answer[0].map(String);
+    const isOther = this.#installation !== null && installation !== this.#installation;
+    if (isOther || format !== String(LEDGER_FORMAT)) throw this.#refusal(format!);
+    return answer;
+  }
+
+  #refusal(format: string): LedgerRefused {
+    return format === String(LEDGER_FORMAT)
+      ? otherInstallation(this.#prefix, null, null)
+      : otherFormat(this.#prefix, format, LEDGER_FORMAT);
+  }
+
+  #cursorOf(position: Buffer): string | null {
+    return String(position) === '0' ? null : `${this.#redis.epoch}:${position}`;
+  }
+
+  #scanAt(cursor: string | null): string {
+    if (cursor === null) return '0';
+    const [epoch, position] = cursor.split(':');
+    if (Number(epoch) !== this.#redis.epoch)
+      throw new LedgerUnavailable('the server may be another one than the scan began on: begin it again');
+    return position!;
+  }
+}
