@@ -13,6 +13,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   cli: ['*'],
   commands: ['*'],
   service: ['*'],
+  observe: ['ledger', 'attribution', 'telemetry', 'pipeline'],
   pipeline: ['otlp', 'attribution', 'ledger', 'telemetry'],
   publish: ['ledger', 'attribution', 'telemetry'],
   ledger: ['attribution', 'otlp'],
@@ -28,6 +29,7 @@ const ALLOWED: Record<string, readonly string[]> = {
 const TYPE_SEAMS: Record<string, readonly string[]> = {
   ledger: ['kafka/port.ts'],
   pipeline: ['kafka/port.ts'],
+  observe: ['kafka/port.ts'],
 };
 
 const files = readdirSync(root, { recursive: true, encoding: 'utf8' })

@@ -1,0 +1,96 @@
+/** What the parts tell -> metrics and log lines. Each event once; nothing here waits or fails. */
+import type { DiscardReason } from './attribution/discard.ts';
+import type { SourceRecord, TopicPartition } from './kafka/port.ts';
+import type { WatchWorker, WorkerEvent } from './ledger/worker-events.ts';
+import type { WatchRecords } from './pipeline.ts';
+import type { Logger } from './telemetry/logger.ts';
+import type { SelfMetrics } from './telemetry/self-metrics.ts';
+
+/** What readiness is made of. Changed by what the parts tell, read by `/ready`. */
+export type Health = {
+  ledgerUp: boolean;
+  /** Events of the source: joined at least once, and not thrown out since. */
+  joined: boolean;
+  /** What the start is waiting for; empty when it is over. */
+  waitingFor: string;
+  stopping: boolean;
+};
+
+const HEX_BYTES = 16;
+
+export const watchRecords = (metrics: SelfMetrics, logger: Logger): WatchRecords => ({
+  accepted: (bytes, spans) => {
+    metrics.recordsConsumed.add();
+    metrics.bytesConsumed.add(bytes);
+    metrics.spansCounted.add(spans);
+  },
+  discarded: (reason: DiscardReason, record: SourceRecord, where: TopicPartition, detail: string) => {
+    const bytes = record.value?.length ?? 0;
+    metrics.recordsConsumed.add();
+    metrics.bytesConsumed.add(bytes);
+    metrics.recordsDiscarded.add(reason);
+    metrics.bytesDiscarded.add(reason, bytes);
+    const begins = record.value?.subarray(0, HEX_BYTES).toString('hex') ?? '';
+    const { topic, partition } = where;
+    logger
+      .limited(`discarded_${reason}`)
+      .warn({ reason, detail, topic, partition, offset: record.offset, bytes, begins }, 'record_discarded');
+  },
+});
+
+export const watchWorker = (metrics: SelfMetrics, logger: Logger, health: Health, isEmbedded: boolean): WatchWorker => {
+  const setLedgerUp = (isUp: boolean): void => {
+    health.ledgerUp = isUp;
+    metrics.ledgerUp.set(isUp ? 1 : 0);
+  };
+  const handlers: { [K in WorkerEvent['kind']]: (event: Extract<WorkerEvent, { kind: K }>) => void } = {
+    committed: ({ series, seconds }) => {
+      setLedgerUp(true);
+      metrics.ledgerCommits.add();
+      metrics.ledgerSeriesCommitted.add(series);
+      metrics.ledgerCommitSeconds.observe(seconds);
+      metrics.ledgerLastSuccess.set(Date.now() / 1000);
+    },
+    keys_needed: ({ series }) => metrics.ledgerKeysNeeded.add(series),
+    replayed: ({ sections }) => metrics.ledgerReplayed.add(sections),
+    ledger_unavailable: ({ error }) => {
+      setLedgerUp(false);
+      metrics.ledgerUnavailable.add();
+      logger.limited('ledger_unavailable').warn({ error }, 'ledger_unavailable');
+    },
+    dropped: ({ kind, ...event }) => {
+      metrics.ledgerDropped.add(event.cause);
+      logger.info(event, 'pending_dropped');
+    },
+    positioned: ({ kind, ...event }) => logger.info(event, 'partition_positioned'),
+    lost_writes: ({ kind, ...event }) => {
+      metrics.ledgerLostWrites.add();
+      metrics.ledgerRecountedRecords.add(event.records);
+      logger.warn(event, 'ledger_lost_writes');
+    },
+    ledger_loss: ({ kind, ...event }) => {
+      if (isEmbedded) return;
+      metrics.ledgerLosses.add(event.shards.length);
+      logger.error({ ...event, shards: event.shards.length }, 'ledger_loss');
+    },
+    gap: ({ kind, ...event }) => {
+      metrics.gapRecords.add(event.records);
+      logger.error(event, 'gap');
+    },
+    truncated: ({ kind, ...event }) => {
+      metrics.truncatedRecords.add(event.records);
+      logger.error(event, 'log_truncated');
+    },
+    waiting: ({ kind, ...event }) =>
+      logger.limited(`waiting_${event.topic}_${event.partition}`).warn(event, 'partition_waits'),
+    source_unavailable: ({ during, error }) => {
+      if (during === 'commit') metrics.kafkaCommitFailures.add();
+      metrics.kafkaUnavailable.add();
+      logger.limited(`source_${during}`).warn({ during, error }, 'kafka_unavailable');
+    },
+    kafka_committed: () => metrics.kafkaCommits.add(),
+    paused: ({ partitions }) => logger.limited('paused').warn({ partitions }, 'gathering_paused'),
+    resumed: () => logger.limited('resumed').info({}, 'gathering_resumed'),
+  };
+  return (event) => (handlers[event.kind] as (event: WorkerEvent) => void)(event);
+};

@@ -1,0 +1,314 @@
+/**
+ * The composition root: makes every part, starts them in order, stops them in reverse. The only file that knows every
+ * folder.
+ *
+ *   HTTP first (a probe must be answered while Kafka or Redis is away), then the ledger is bound to this installation,
+ *   then publishing, the worker, and last the source, which hands over the first batch.
+ */
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { TenantChain } from './attribution/tenant.ts';
+import { kafkaOptions, ledgerOptions } from './commands/reach.ts';
+import type { Config } from './config/config.ts';
+import type { RecordSource, SourceHandler, TopicPartition } from './kafka/port.ts';
+import { createKafkaSource } from './kafka/source.ts';
+import { sleep, systemClock } from './ledger/clock.ts';
+import { markerField, maxTenantsPerShard, RECORDS_MEASURES, RECORDS_TRACKER } from './ledger/keys.ts';
+import { MemoryLedger } from './ledger/memory-ledger.ts';
+import { readCommitMetadata } from './ledger/partition.ts';
+import type { Leases, Ledger, LedgerReader, MarkerField } from './ledger/port.ts';
+import { LedgerRefused } from './ledger/port.ts';
+import { openRedisLedger } from './ledger/redis-ledger.ts';
+import { isTemporary } from './ledger/temporary.ts';
+import { Worker } from './ledger/worker.ts';
+import { type Health, watchRecords, watchWorker } from './observe.ts';
+import { tenantSettings } from './overrides/static.ts';
+import { Pipeline } from './pipeline.ts';
+import { Publisher } from './publish/publisher.ts';
+import { PublishServer, SERVER_DEFAULTS } from './publish/server.ts';
+import { PUBLISH_DEFAULTS, type PublishSettings } from './publish/settings.ts';
+import type { Logger } from './telemetry/logger.ts';
+import type { SelfMetrics } from './telemetry/self-metrics.ts';
+
+const MEASURES = ['bytes', 'spans'];
+const LOOK_INTERVAL_MS = 10_000;
+const PATIENCE_MS = 20_000;
+const FIRST_RETRY_MS = 200;
+const LAST_RETRY_MS = 5_000;
+/** Of the time to stop, what publishing may take to end begun answers and hand over. */
+const RELEASE_SHARE = 0.3;
+
+type AnyLedger = Ledger & LedgerReader & Leases;
+
+/** Runs until a signal or a fault; answers the exit code: 0 after an orderly stop, 1 after a fault. */
+export const runService = async (config: Config, logger: Logger, metrics: SelfMetrics): Promise<number> => {
+  const service = new Service(config, logger, metrics);
+  const ended = new Promise<number>((resolve) => {
+    service.onFault = (error) => {
+      logger.error({ error }, 'stopping_on_fault');
+      resolve(1);
+    };
+    let signals = 0;
+    const onSignal = (signal: NodeJS.Signals): void => {
+      if (signals++ > 0) {
+        logger.warn({ signal }, 'stopping_at_once');
+        process.exit(1);
+      }
+      logger.info({ signal, within_ms: config.server.shutdownTimeoutMs }, 'stopping');
+      resolve(0);
+    };
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, onSignal);
+  });
+  const started = service.start().catch((error: unknown) => service.fault(error));
+  const code = await ended;
+  await service.stop(code === 0, started);
+  logger.info({ exit_code: code }, 'stopped');
+  return code;
+};
+
+class Service {
+  onFault: (error: Error) => void = () => {};
+  readonly #config: Config;
+  readonly #logger: Logger;
+  readonly #metrics: SelfMetrics;
+  readonly #health: Health = { ledgerUp: false, joined: false, waitingFor: 'the start', stopping: false };
+  readonly #ledger: AnyLedger;
+  readonly #source: RecordSource;
+  readonly #worker: Worker;
+  readonly #publisher: Publisher;
+  readonly #server: PublishServer;
+  #shownPartitions: readonly TopicPartition[] = [];
+  #isFaulty = false;
+
+  constructor(config: Config, logger: Logger, metrics: SelfMetrics) {
+    this.#config = config;
+    this.#logger = logger;
+    this.#metrics = metrics;
+    const redis = ledgerOptions(config);
+    this.#ledger = redis === null ? embeddedLedger() : openRedisLedger(redis);
+    this.#source = createKafkaSource({ ...kafkaOptions(config), logger });
+    const settings = tenantSettings(config);
+    const pipeline = new Pipeline({
+      tenants: new TenantChain(config.tenants.from, config.tenants.default),
+      settings,
+      maxLabelValueLength: config.usage.maxLabelValueLengthBytes,
+      watch: watchRecords(metrics, logger),
+    });
+    this.#worker = new Worker({
+      source: this.#source,
+      ledger: this.#ledger,
+      clock: systemClock,
+      gather: pipeline.gather,
+      tablesFootprint: () => pipeline.footprint,
+      flushIntervalMs: config.ledger.flushIntervalMs,
+      lookIntervalMs: LOOK_INTERVAL_MS,
+      maxPendingBytes: config.ledger.maxPendingBytes,
+      maxTenantsPerShard: maxTenantsPerShard(config.ledger.maxTenants),
+      fromBeginning: config.kafka.fromBeginning,
+      onLoss: config.ledger.onLoss,
+      patienceMs: PATIENCE_MS,
+      watch: watchWorker(metrics, logger, this.#health, redis === null),
+      fatal: (error) => this.fault(error),
+    });
+    const publish = publishSettings(config);
+    this.#publisher = new Publisher(
+      {
+        reader: this.#ledger,
+        leases: this.#ledger,
+        clock: systemClock,
+        token: () => randomBytes(16).toString('hex'),
+        commits: () => this.#groupCommits(),
+        settings: publish,
+        log: logger,
+      },
+      {
+        ...PUBLISH_DEFAULTS,
+        replica: `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`,
+        leaseMs: config.publish.leaseMs,
+        holdMs: config.publish.birthHoldMs,
+        tenantRetentionS: config.ledger.tenantRetentionMs / 1000,
+      },
+    );
+    metrics.onScrape(() => this.#observe());
+    this.#server = new PublishServer(
+      {
+        snapshot: (forScraper) => this.#publisher.snapshot(forScraper),
+        exposition: { prefix: config.publish.metricPrefix, settings: publish, created: false },
+        selfMetrics: async () => ({ contentType: metrics.contentType, body: await metrics.text() }),
+        ready: () => this.#readiness(),
+        live: () => ({ ok: !this.#isFaulty, reasons: this.#isFaulty ? ['stopping on a fault'] : [] }),
+        scraped: (seconds) => metrics.scrapeSeconds.observe(seconds),
+        log: logger,
+      },
+      { ...SERVER_DEFAULTS, host: config.server.host, port: config.server.port },
+    );
+  }
+
+  async start(): Promise<void> {
+    const port = await this.#server.listen();
+    this.#logger.info({ host: this.#config.server.host, port }, 'listening');
+    await this.#untilDone('Kafka: the id of the cluster', async () => {
+      const clusterId = await this.#source.clusterId();
+      await this.#claimLedger(clusterId);
+    });
+    if (this.#health.stopping) return;
+    this.#health.waitingFor = '';
+    this.#publisher.start();
+    this.#worker.start();
+    await this.#source.start(this.#handler());
+  }
+
+  /** Within the configured bound. `orderly`: what was gathered is flushed and committed first. */
+  async stop(orderly: boolean, started: Promise<void>): Promise<void> {
+    this.#health.stopping = true;
+    const withinMs = this.#config.server.shutdownTimeoutMs;
+    const endMs = systemClock.monotonicMs() + withinMs;
+    const left = (): number => Math.max(0, endMs - systemClock.monotonicMs());
+    await within(left(), started);
+    if (orderly) {
+      await within(left(), this.#source.quiesce());
+      await this.#worker.drain(left() * (1 - RELEASE_SHARE));
+    } else this.#worker.stop();
+    await within(left(), this.#publisher.stop(left()));
+    await within(left(), Promise.all([this.#source.stop(), this.#server.close(left())]));
+    await within(left(), this.#ledger.close());
+  }
+
+  fault(error: unknown): void {
+    if (this.#isFaulty) return;
+    this.#isFaulty = true;
+    this.onFault(error instanceof Error ? error : new Error(String(error)));
+  }
+
+  /** Looked at before the first flush: a server that must not hold a ledger is refused, with the way out. */
+  async #claimLedger(clusterId: string): Promise<void> {
+    this.#health.waitingFor = 'the ledger';
+    const findings = await this.#ledger.examine();
+    const refusals = findings.filter(({ severity }) => severity === 'refuse');
+    if (refusals.length > 0) throw new LedgerRefused(refusals.map(({ text }) => text).join('; '));
+    for (const { text } of findings) this.#logger.warn({ finding: text }, 'ledger_examined');
+    await this.#ledger.claim({ clusterId, groupId: this.#config.kafka.groupId });
+    this.#health.ledgerUp = true;
+    this.#metrics.ledgerUp.set(1);
+  }
+
+  /** Tries until it is done or the service stops; says what it waits for. */
+  async #untilDone(what: string, work: () => Promise<void>): Promise<void> {
+    for (let delay = FIRST_RETRY_MS; !this.#health.stopping; delay = Math.min(delay * 2, LAST_RETRY_MS)) {
+      this.#health.waitingFor = what;
+      try {
+        return await work();
+      } catch (error) {
+        if (!isTemporary(error)) throw error;
+        this.#logger.limited('start_waits').warn({ waiting_for: this.#health.waitingFor, error }, 'start_waits');
+      }
+      await sleep(systemClock, delay);
+    }
+  }
+
+  #handler(): SourceHandler {
+    const handler = this.#worker.handler;
+    return {
+      ...handler,
+      assigned: (generation, partitions) => {
+        this.#health.joined = true;
+        this.#metrics.rebalances.add();
+        this.#logger.info({ generation, partitions: partitions.length }, 'assigned');
+        handler.assigned(generation, partitions);
+      },
+      lost: () => {
+        this.#health.joined = false;
+        this.#metrics.membershipsLost.add();
+        this.#logger.warn({}, 'membership_lost');
+        handler.lost();
+      },
+    };
+  }
+
+  /** The group's commits of every partition of the topics consumed, by marker; -1 where there is none. */
+  async #groupCommits(): Promise<ReadonlyMap<MarkerField, number>> {
+    const topics = await this.#source.topics(this.#config.kafka.topics);
+    const ids = new Map(topics.map(({ name, id }) => [name, id]));
+    const all = topics.flatMap(({ name, partitions }) =>
+      Array.from({ length: partitions }, (_, partition) => ({ topic: name, partition })),
+    );
+    const commits = await this.#source.commits(all);
+    return new Map(
+      commits.map(({ topic, partition, offset, metadata }) => {
+        const id = ids.get(topic)!;
+        const note = readCommitMetadata(metadata);
+        const isOurs = offset !== null && (note === null || note.topicId === id);
+        return [markerField(id, partition), isOurs ? offset : -1];
+      }),
+    );
+  }
+
+  #readiness(): { ok: boolean; reasons: string[] } {
+    const { waitingFor, joined, ledgerUp, stopping } = this.#health;
+    const reasons: string[] = [];
+    if (stopping) reasons.push('stopping');
+    if (waitingFor !== '') reasons.push(`waiting for ${waitingFor}`);
+    else {
+      if (!joined) reasons.push('not a member of the consumer group');
+      if (!ledgerUp) reasons.push('the ledger does not answer; nothing is lost, counting goes on when it does');
+      const waiting = [...this.#worker.partitions].filter(({ phase }) => phase === 'positioning').length;
+      if (waiting > 0) reasons.push(`${waiting} partitions are not positioned yet`);
+    }
+    return { ok: reasons.length === 0, reasons };
+  }
+
+  /** Sets what is known only by asking, before `/metrics` is answered. */
+  #observe(): void {
+    const metrics = this.#metrics;
+    const partitions = [...this.#worker.partitions];
+    const held = new Set(partitions.map(({ topic, partition }) => `${partition}/${topic}`));
+    for (const { topic, partition } of this.#shownPartitions) {
+      if (held.has(`${partition}/${topic}`)) continue;
+      metrics.lagRecords.remove(topic, partition);
+      metrics.lagSeconds.remove(topic, partition);
+    }
+    this.#shownPartitions = partitions.map(({ topic, partition }) => ({ topic, partition }));
+    for (const { topic, partition, phase, logEnd, next, lastTimestampMs } of partitions) {
+      if (phase !== 'active') continue;
+      const lag = Math.max(0, logEnd - next);
+      metrics.lagRecords.set(topic, partition, lag);
+      const ageMs = lag === 0 || lastTimestampMs === 0 ? 0 : Math.max(0, Date.now() - lastTimestampMs);
+      metrics.lagSeconds.set(topic, partition, ageMs / 1000);
+    }
+    metrics.assignedPartitions.set(partitions.length);
+    metrics.waitingPartitions.set(partitions.filter(({ phase }) => phase === 'positioning').length);
+    metrics.pausedPartitions.set(this.#worker.isPaused ? partitions.length : 0);
+    metrics.pendingSeries.set(this.#worker.pendingRows);
+    metrics.pendingBytes.set(this.#worker.pendingBytes);
+    const stats = this.#publisher.stats();
+    metrics.publishedSeries.set(stats.series);
+    metrics.ownedShards.set(stats.shownShards);
+    metrics.waitingShards.set(stats.heldShards - stats.shownShards);
+    metrics.frozenShards.set(stats.frozenShards);
+  }
+}
+
+const embeddedLedger = (): MemoryLedger =>
+  new MemoryLedger({ nowUs: () => Math.round(performance.timeOrigin * 1000 + performance.now() * 1000) });
+
+const publishSettings = (config: Config): PublishSettings => {
+  const settings = tenantSettings(config);
+  const trackerOf = ({ tenant, tracker }: { tenant: string; tracker: string }) =>
+    settings(tenant).trackers.find(({ name }) => name === tracker);
+  return {
+    account: (account) =>
+      trackerOf(account) ?? { limit: 0, staleS: Math.ceil(config.usage.costAttribution.staleDurationMs / 1000) },
+    dimensionLabels: (account) => [...new Set(trackerOf(account)?.dimensions.map(({ label }) => label) ?? [])],
+    measures: (tracker) => (tracker === RECORDS_TRACKER ? RECORDS_MEASURES : MEASURES),
+  };
+};
+
+/** Resolves when the work is done or the time is over, whatever becomes of it. */
+const within = async (ms: number, work: Promise<unknown>): Promise<void> => {
+  let cancel = (): void => {};
+  const over = new Promise<void>((resolve) => {
+    cancel = systemClock.after(ms, resolve);
+  });
+  await Promise.race([work.catch(() => {}), over]);
+  cancel();
+};
