@@ -1,0 +1,90 @@
+/** `state inspect`: what the ledger holds. Reads only. */
+import { ledgerKeys } from '../ledger/keys.ts';
+import { SHARDS } from '../ledger/port.ts';
+import { RedisConnection } from '../ledger/redis-connection.ts';
+import { RedisLedger, type RedisLedgerOptions } from '../ledger/redis-ledger.ts';
+import { CONFIG_OPTION, type Command, checkedConfig, refuse } from './command.ts';
+import { type LedgerState, readState } from './ledger-state.ts';
+import { ledgerOptions } from './reach.ts';
+import { table } from './table.ts';
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
+
+const markerRows = ({ shards }: LedgerState): readonly (readonly string[])[] => {
+  const fields = [...new Set(shards.flatMap(({ markers }) => Object.keys(markers)))].sort();
+  return fields.map((field) => {
+    const held = shards.flatMap(({ markers }) => markers[field] ?? []);
+    return [field, String(Math.min(...held)), String(Math.max(...held)), String(held.length)];
+  });
+};
+
+const amounts = (values: Readonly<Record<string, number>>): string =>
+  Object.entries(values)
+    .map(([measure, value]) => `${value} ${measure}`)
+    .join(', ');
+
+const ownerRows = ({ shards }: LedgerState): readonly (readonly string[])[] => {
+  const owners = new Map<string, number[]>();
+  for (const { shard, owner } of shards)
+    owners.set(owner ?? 'nobody', [...(owners.get(owner ?? 'nobody') ?? []), shard]);
+  return [...owners].sort().map(([owner, held]) => [owner, held.join(' ')]);
+};
+
+/** For people. */
+export const stateText = (state: LedgerState): string => {
+  const accounts = state.accounts.map((account) => [
+    account.tenant,
+    account.tracker,
+    String(account.shard),
+    String(account.live),
+    amounts(account.total),
+    amounts(account.overflow),
+    amounts(account.retired),
+  ]);
+  return [
+    `${state.shards.length} of ${SHARDS} shards, ${sum(state.accounts.map(({ live }) => live))} live series`,
+    table(['topic id / partition', 'lowest marker', 'highest', 'shards'], markerRows(state)),
+    table(['tenant', 'tracker', 'shard', 'live', 'total', 'overflow', 'retired'], accounts),
+    table(['lease', 'shards'], ownerRows(state)),
+  ].join('\n\n');
+};
+
+const TIMEOUT_MS = 10_000;
+
+const inspect = async (options: RedisLedgerOptions): Promise<LedgerState> => {
+  const connection = new RedisConnection({ ...options, commandTimeoutMs: TIMEOUT_MS });
+  const ledger = new RedisLedger(connection, options.keyPrefix);
+  const keys = ledgerKeys(options.keyPrefix);
+  const ownerOf = async (shard: number): Promise<string | null> => {
+    const owner = await connection.call('get', keys.shard(shard).owner);
+    return owner === null ? null : String(owner);
+  };
+  try {
+    return await readState(ledger, ownerOf);
+  } finally {
+    await ledger.close();
+  }
+};
+
+export const stateInspect: Command = {
+  name: 'state inspect',
+  summary: 'prints the markers, totals and owners of the ledger',
+  options: { ...CONFIG_OPTION, json: { type: 'boolean', doc: 'one JSON object' } },
+  run: async (values, io) => {
+    const checked = checkedConfig(values, io);
+    if ('problems' in checked) return refuse(checked.problems, io);
+    const options = ledgerOptions(checked.config);
+    if (options === null) {
+      io.err('no Redis is configured, and an embedded ledger lives inside of its service');
+      return 1;
+    }
+    try {
+      const state = await inspect(options);
+      io.out(values.json === true ? JSON.stringify(state) : stateText(state));
+      return 0;
+    } catch (error) {
+      io.err(`the ledger cannot be read: ${(error as Error).message}`);
+      return 1;
+    }
+  },
+};
