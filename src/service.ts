@@ -285,6 +285,9 @@ class Service {
     metrics.ownedShards.set(stats.shownShards);
     metrics.waitingShards.set(stats.heldShards - stats.shownShards);
     metrics.frozenShards.set(stats.frozenShards);
+    metrics.auditFailures.reach(stats.auditFailures);
+    metrics.purgedSeries.reach(stats.purgedSeries);
+    metrics.forgottenTenants.reach(stats.removedAccounts);
   }
 }
 

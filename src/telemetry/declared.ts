@@ -15,7 +15,12 @@ export type Declared =
   | { readonly type: 'histogram'; readonly name: string; readonly help: string; readonly buckets: readonly number[] }
   | { readonly type: 'info'; readonly name: string; readonly help: string; readonly labels: readonly string[] };
 
-export type Count = { /** Anything but a positive number is nothing. */ add(amount?: number): void };
+export type Count = {
+  /** Anything but a positive number is nothing. */
+  add(amount?: number): void;
+  /** Raises it to a total that somebody else keeps; one that is not higher is nothing. */
+  reach(total: number): void;
+};
 export type CountBy<V extends string> = { add(value: V, amount?: number): void };
 export type Level = { set(value: number): void };
 export type PartitionLevel = {
@@ -49,11 +54,13 @@ const spec = ({ name, help }: Declared, registers: Registry[]) => ({ name, help,
 
 const count = (declared: Declared, registers: Registry[]): Count => {
   const counter = new Counter(spec(declared, registers));
-  return {
-    add: (amount = 1) => {
-      if (positive(amount)) counter.inc(amount);
-    },
+  let total = 0;
+  const add = (amount = 1): void => {
+    if (!positive(amount)) return;
+    counter.inc(amount);
+    total += amount;
   };
+  return { add, reach: (wanted) => add(wanted - total) };
 };
 
 const countBy = (declared: Declared & { type: 'counter-by' }, registers: Registry[]): CountBy<string> => {

@@ -82,13 +82,12 @@ export const DECLARED = {
   ownedShards: gauge('owned_shards', 'Shards that this replica shows, of 64.'),
   waitingShards: gauge('waiting_shards', 'Shards that it owns and may not show yet.'),
   frozenShards: gauge('frozen_shards', 'Of these, those that wait for more than five minutes. Alert.'),
-  leasesLost: counter('leases_lost_total', 'Shards that this replica stopped showing because a renewal failed.'),
   auditFailures: counter(
     'audit_failures_total',
     'Tenants whose series, overflow and retired amounts do not make their total. Alert.',
   ),
   purgedSeries: counter('purged_series_total', 'Stale series that were retired.'),
-  forgottenTenants: counter('forgotten_tenants_total', 'Tenants without series that were forgotten.'),
+  forgottenTenants: counter('forgotten_tenants_total', 'Trackers of tenants without series that were forgotten.'),
 
   // Configuration
   configInfo: info('config_info', '1, with the hash of the configuration without its secrets.', ['sha256']),

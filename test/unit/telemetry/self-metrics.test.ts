@@ -1,7 +1,15 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { DISCARD_REASONS as RECORD_REASONS } from '../../../src/attribution/discard.ts';
 import { DROP_CAUSES as WORKER_CAUSES } from '../../../src/ledger/worker-events.ts';
 import { createSelfMetrics, DECLARED, DISCARD_REASONS, DROP_CAUSES } from '../../../src/telemetry/self-metrics.ts';
+
+const src = join(import.meta.dirname, '../../../src');
+const SOURCES = readdirSync(src, { recursive: true, encoding: 'utf8' })
+  .filter((file) => file.endsWith('.ts') && !file.startsWith('telemetry'))
+  .map((file) => readFileSync(join(src, file), 'utf8'))
+  .join('\n');
 
 const metrics = () => createSelfMetrics({ processMetrics: false });
 const sampleOf = (text: string, series: string): string | undefined =>
@@ -30,6 +38,11 @@ describe('the names', () => {
     expect(DISCARD_REASONS).toEqual(RECORD_REASONS);
     expect(DROP_CAUSES).toEqual(WORKER_CAUSES);
   });
+});
+
+/** Self-metrics that nobody moves would promise what is not there. */
+test.each(Object.keys(DECLARED))('somebody tells of %s', (key) => {
+  expect(SOURCES).toMatch(new RegExp(`metrics\\.${key}\\.`));
 });
 
 describe('the exposition', () => {
@@ -69,6 +82,12 @@ describe('the exposition', () => {
     own.bytesDiscarded.add('not_otlp', amount);
     expect(sampleOf(await own.text(), 'tracetally_gap_records_total')).toBe('0');
     expect(sampleOf(await own.text(), 'tracetally_bytes_discarded_total{reason="not_otlp"}')).toBe('0');
+  });
+
+  test('a counter follows a total that somebody else keeps, upwards only', async () => {
+    const own = metrics();
+    for (const total of [3, 3, 2, 7]) own.purgedSeries.reach(total);
+    expect(sampleOf(await own.text(), 'tracetally_purged_series_total')).toBe('7');
   });
 
   test('a partition that left is removed, not zeroed', async () => {
