@@ -56,6 +56,25 @@ export class Wire {
 
   /** Reads the field at `at` (below `end`): its action by the grammar, its payload in `start` and `stop`. */
   field(at: number, end: number, actions: Uint8Array): number {
+    const bytes = this.bytes;
+    const tag = bytes[at]!;
+    // LEN with a tag of one byte and a length of one or two: nearly every field that is met.
+    if ((tag & 0x87) === LEN && at + 2 < end) {
+      let start = at + 2;
+      let length = bytes[at + 1]!;
+      if (length >= 0x80) length = (length & 0x7f) | (bytes[start++]! << 7);
+      const action = actions[tag]!;
+      // A third byte of the length makes it too large for this way.
+      if (length < 0x4000 && start + length <= end && action !== REFUSED) {
+        this.start = start;
+        this.stop = start + length;
+        return action;
+      }
+    }
+    return this.#anyField(at, end, actions);
+  }
+
+  #anyField(at: number, end: number, actions: Uint8Array): number {
     let tag = this.bytes[at]!;
     let start = at + 1;
     if (tag >= 0x80) {

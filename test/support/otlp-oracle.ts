@@ -7,7 +7,7 @@ import protobuf from 'protobufjs';
 import type { Dimension } from '../../src/attribution/dimensions.ts';
 
 const root = protobuf.loadSync(join(import.meta.dirname, '../fixtures/otlp/trace.proto'));
-export const RequestType = root.lookupType('otlp.ExportTraceServiceRequest');
+const RequestType = root.lookupType('otlp.ExportTraceServiceRequest');
 const ResourceType = root.lookupType('otlp.Resource');
 const SpanType = root.lookupType('otlp.Span');
 
@@ -15,6 +15,15 @@ type Field = { readonly number: number; readonly size: number; readonly payload:
 type Attributes = Map<string, string>;
 type Region = { readonly size: number; readonly resource: Attributes; readonly spans: readonly Span[] };
 type Span = { readonly own: number; readonly attributes: Attributes };
+
+type Decoded = {
+  readonly resourceSpans: readonly { readonly scopeSpans: readonly { readonly spans: readonly object[] }[] }[];
+};
+
+/** Throws where protobufjs cannot decode. */
+export function decodeRequest(record: Uint8Array): Decoded {
+  return RequestType.decode(record) as unknown as Decoded;
+}
 
 /** Series (labels as JSON, sorted by name) to [bytes, spans]. Throws where protobufjs cannot decode. */
 export function exactSplit(record: Uint8Array, dimensions: readonly Dimension[]): Map<string, [number, number]> {
@@ -24,7 +33,7 @@ export function exactSplit(record: Uint8Array, dimensions: readonly Dimension[])
     const [b, s] = split.get(series) ?? [0, 0];
     split.set(series, [b + bytes, s + spans]);
   };
-  RequestType.decode(record);
+  decodeRequest(record);
   const fields = fieldsOf(record).filter((field) => field.number === 1);
   const regions = fields.map(regionOf);
   const outside = record.length - sum(regions.map((region) => region.size));

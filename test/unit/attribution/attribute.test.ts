@@ -117,6 +117,26 @@ test('changed bytes are malformed or sum to their length', () => {
   expect(accepted).toBeGreaterThan(100);
 });
 
+test('a record of many regions and megabytes is split as a small one is', () => {
+  const spans = Array.from({ length: 400 }, (_, i) => ({
+    name: 'n'.repeat(i),
+    attributes: [
+      ['k', `v${i % 7}`],
+      ['db.query.text', 'q'.repeat((i * 37) % 20_000)],
+    ] as OtlpAttributes,
+  }));
+  const region = { resource: { attributes: [['r', 'x']] as OtlpAttributes }, scopeSpans: [{ spans }] };
+  const dims = [dim('k', 'span'), dim('r', 'resource')];
+  for (const order of ['ascending', 'descending'] as const) {
+    const record = encodeRequest({ resourceSpans: [region, { scopeSpans: [] }, region] }, order);
+    expect(record.length).toBeGreaterThan(5_000_000);
+    const table = tableFor(dims);
+    expect(attributor.attribute(record, table, table.plan('acme'))).toBeNull();
+    expect(rowsOf(table)).toEqual(exactSplit(record, dims));
+    expect(attributor.spans).toBe(800);
+  }
+});
+
 test('any bytes at all are malformed or sum to their length', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 64 }), dimensions, (bytes, dims) => {
