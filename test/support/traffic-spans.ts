@@ -6,7 +6,7 @@ import type { ServiceModel, TenantModel } from './traffic-world.ts';
 export type MadeRequest = {
   readonly request: OtlpRequest;
   readonly spans: number;
-  /** The distinct combinations of label values under `DIMENSIONS`, each as JSON. */
+  /** The distinct label sets under `DIMENSIONS`, each as JSON: `[[label, value], ...]`, sorted by label. */
   readonly series: ReadonlySet<string>;
 };
 
@@ -43,7 +43,7 @@ function makeRegion(
   const make = (count: number) =>
     Array.from({ length: count }, () => {
       const route = routeOf(random, tenant, service);
-      series.add(JSON.stringify([service.name, service.team, environment, route ?? MISSING]));
+      series.add(seriesOf(service, environment, route));
       return makeSpan(random, service, route, traceId, nowMs);
     });
   return {
@@ -54,6 +54,16 @@ function makeRegion(
     ],
     schemaUrl: 'https://opentelemetry.io/schemas/1.37.0',
   };
+}
+
+/** The labels that `DIMENSIONS` gives a span, sorted by name. */
+function seriesOf(service: ServiceModel, environment: string, route: string | null): string {
+  return JSON.stringify([
+    ['env', environment],
+    ['route', route ?? MISSING],
+    ['service', service.name],
+    ['team', service.team],
+  ]);
 }
 
 function routeOf(random: Random, tenant: TenantModel, service: ServiceModel): string | null {

@@ -13,7 +13,7 @@ export type TrafficRecord = {
   readonly tenant: string | null;
   readonly discard: DiscardReason | null;
   readonly spans: number;
-  /** Distinct combinations of label values, each as JSON. */
+  /** The distinct label sets of its spans, each as JSON: `[[label, value], ...]`, sorted by label. */
   readonly series: ReadonlySet<string>;
 };
 
