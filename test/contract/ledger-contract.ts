@@ -1,0 +1,37 @@
+/** What every ledger promises: one suite for all of them. */
+import { afterAll, beforeAll, beforeEach, describe } from '@jest/globals';
+import type { AnyLedger } from './calls.ts';
+import { commitContract } from './contract-commit.ts';
+import { identityContract } from './contract-identity.ts';
+import { leaseContract } from './contract-leases.ts';
+import { limitContract } from './contract-limit.ts';
+import { markerContract } from './contract-markers.ts';
+import { readerContract } from './contract-reader.ts';
+import { type Fixture, IDENTITY, newPrefix } from './fixture.ts';
+
+/** What a test of the contract is given: an empty ledger of its own, claimed. */
+export type Given = { readonly fixture: Fixture; readonly ledger: AnyLedger; readonly prefix: string };
+
+export const describeLedger = (name: string, start: () => Promise<Fixture>): void => {
+  describe(`the ledger in ${name}`, () => {
+    let fixture: Fixture;
+    let given: Given;
+    beforeAll(async () => {
+      fixture = await start();
+    }, 60_000);
+    afterAll(() => fixture?.stop());
+    beforeEach(async () => {
+      const prefix = newPrefix();
+      const ledger = fixture.open(prefix);
+      await ledger.claim(IDENTITY);
+      given = { fixture, ledger, prefix };
+    });
+    const now = (): Given => given;
+    identityContract(now);
+    markerContract(now);
+    commitContract(now);
+    limitContract(now);
+    readerContract(now);
+    leaseContract(now);
+  });
+};
