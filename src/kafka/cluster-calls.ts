@@ -1,0 +1,146 @@
+/**
+ * What is asked of the cluster beside the reading. On connections of its own: a join holds up everything else on a
+ * connection for as long as the group takes. Every call has a deadline, and one kind of error.
+ */
+import type { Connections } from './connections.ts';
+import { asError, SourceUnavailable, StaleGeneration } from './errors.ts';
+import { groupByTopic } from './membership.ts';
+import type { GroupCommit, LogRange, TopicInfo, TopicPartition } from './port.ts';
+import {
+  NO_ERROR,
+  READ_COMMITTED,
+  TOPIC_AUTHORIZATION_FAILED,
+  type TopicMetadata,
+  UNKNOWN_TOPIC_OR_PARTITION,
+} from './requests.ts';
+
+export type ClusterCallsOptions = {
+  readonly connections: Connections;
+  readonly groupId: string;
+  readonly timeoutMs: number;
+};
+
+const EARLIEST = -2;
+const LATEST = -1;
+
+export class ClusterCalls {
+  readonly #options: ClusterCallsOptions;
+
+  constructor(options: ClusterCallsOptions) {
+    this.#options = options;
+  }
+
+  topics(names: readonly string[]): Promise<readonly TopicInfo[]> {
+    return this.#within('topics', async () => {
+      const topics = await this.#metadata(names);
+      return topics.map(({ name, id, partitions }) => ({ name, id: id || name, partitions: partitions.length }));
+    });
+  }
+
+  clusterId(): Promise<string> {
+    return this.#within('cluster id', async () => (await this.#options.connections.metadata([])).clusterId);
+  }
+
+  /** `end` is the last stable offset: what a reader of committed records can reach. */
+  ranges(partitions: readonly TopicPartition[]): Promise<readonly LogRange[]> {
+    return this.#within('log ranges', async () => {
+      if (partitions.length === 0) return [];
+      const leaders = leadersOf(await this.#metadata([...new Set(partitions.map(({ topic }) => topic))]));
+      const byLeader = new Map<number, TopicPartition[]>();
+      for (const where of partitions) {
+        const leader = leaders.get(`${where.partition}/${where.topic}`);
+        if (leader === undefined)
+          throw new SourceUnavailable(`${where.topic}/${where.partition} has no leader, or does not exist`);
+        byLeader.set(leader, [...(byLeader.get(leader) ?? []), where]);
+      }
+      return (await Promise.all([...byLeader].map(([leader, held]) => this.#rangesAt(leader, held)))).flat();
+    });
+  }
+
+  commits(partitions: readonly TopicPartition[]): Promise<readonly GroupCommit[]> {
+    return this.#within('commits', async () => {
+      if (partitions.length === 0) return [];
+      const { connections, groupId } = this.#options;
+      const topics = groupByTopic(partitions, ({ partition }) => ({ partition }));
+      const { responses } = await connections.onCoordinator(groupId, (broker) =>
+        broker.offsetFetch({ groupId, topics }),
+      );
+      return responses.flatMap(({ topic, partitions: found }) =>
+        found.map(({ partition, offset, metadata }) => {
+          const at = Number(offset);
+          return at < 0
+            ? { topic, partition, offset: null, metadata: '' }
+            : { topic, partition, offset: at, metadata: metadata ?? '' };
+        }),
+      );
+    });
+  }
+
+  async #metadata(names: readonly string[]): Promise<TopicMetadata[]> {
+    const { topics } = await this.#options.connections.metadata(names);
+    const found: TopicMetadata[] = [];
+    for (const topic of topics) {
+      if (topic.error === UNKNOWN_TOPIC_OR_PARTITION) continue;
+      if (topic.error === TOPIC_AUTHORIZATION_FAILED) {
+        throw new SourceUnavailable(`not authorized to describe the topic ${topic.name}: it needs Read and Describe`);
+      }
+      // An error of the topic itself, such as one just made, whose leaders are not elected: its partitions are not complete.
+      if (topic.error !== NO_ERROR)
+        throw new SourceUnavailable(`the topic ${topic.name} cannot be described: Kafka's error ${topic.error}`);
+      found.push(topic);
+    }
+    return found;
+  }
+
+  async #rangesAt(leader: number, partitions: readonly TopicPartition[]): Promise<LogRange[]> {
+    const ask = async (timestamp: number) => {
+      const topics = groupByTopic(partitions, ({ partition }) => ({ partition, timestamp }));
+      const { responses } = await this.#options.connections.on(leader, (broker) =>
+        broker.listOffsets({ isolationLevel: READ_COMMITTED, topics }),
+      );
+      return new Map(
+        responses.flatMap(({ topic, partitions: found }) =>
+          found.map((f) => [`${f.partition}/${topic}`, Number(f.offset)]),
+        ),
+      );
+    };
+    // The start first: asked the other way round, a log that is cut in between would seem to end before it starts.
+    const starts = await ask(EARLIEST);
+    const ends = await ask(LATEST);
+    return partitions.map(({ topic, partition }) => {
+      const start = starts.get(`${partition}/${topic}`);
+      const end = ends.get(`${partition}/${topic}`);
+      if (start === undefined || end === undefined) throw new SourceUnavailable(`no offsets for ${topic}/${partition}`);
+      return { topic, partition, start, end };
+    });
+  }
+
+  async #within<T>(what: string, work: () => Promise<T>): Promise<T> {
+    return withDeadline(what, this.#options.timeoutMs, work);
+  }
+}
+
+/** Rejects with `SourceUnavailable` for everything that went wrong on the way. What is late may still take effect. */
+export const withDeadline = async <T>(what: string, timeoutMs: number, work: () => Promise<T>): Promise<T> => {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new SourceUnavailable(`${what}: no answer within ${timeoutMs} ms`)), timeoutMs);
+  });
+  try {
+    return await Promise.race([work(), late]);
+  } catch (error) {
+    throw error instanceof StaleGeneration || error instanceof RangeError ? error : unavailable(what, error);
+  } finally {
+    clearTimeout(timer);
+  }
+};
+
+const unavailable = (what: string, cause: unknown): SourceUnavailable =>
+  cause instanceof SourceUnavailable ? cause : new SourceUnavailable(`${what}: ${asError(cause).message}`, { cause });
+
+const leadersOf = (topics: readonly TopicMetadata[]): Map<string, number> =>
+  new Map(
+    topics.flatMap(({ name, partitions }) =>
+      partitions.filter(({ leader }) => leader >= 0).map(({ partition, leader }) => [`${partition}/${name}`, leader]),
+    ),
+  );

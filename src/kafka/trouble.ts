@@ -1,0 +1,34 @@
+/** What an error of Kafka means to whoever runs the service, and whether waiting mends it. */
+import { asError, protocolError } from './errors.ts';
+
+const ADVICE: Readonly<Record<string, string>> = {
+  GROUP_AUTHORIZATION_FAILED: 'not authorized for the consumer group: it needs Read on the group; trying again',
+  TOPIC_AUTHORIZATION_FAILED: 'not authorized for a topic: it needs Read and Describe on it; trying again',
+  CLUSTER_AUTHORIZATION_FAILED: 'not authorized for the cluster; trying again',
+  INCONSISTENT_GROUP_PROTOCOL:
+    'the group has members of another program, or of a version that divides partitions otherwise: stop them, or choose another kafka.group_id; trying again',
+  GROUP_MAX_SIZE_REACHED: 'the group is full (group.max.size of the broker); trying again',
+  GROUP_LOAD_IN_PROGRESS: 'the broker is loading the group; trying again',
+  INVALID_SESSION_TIMEOUT:
+    'kafka.session_timeout is outside of what the broker allows (its group.min.session.timeout.ms and group.max.session.timeout.ms)',
+  INVALID_GROUP_ID: 'kafka.group_id is none that Kafka takes',
+  UNSUPPORTED_VERSION: 'the broker is too old: Kafka 2.3 or newer is needed',
+  UNSUPPORTED_SASL_MECHANISM: 'the broker does not offer the SASL mechanism of kafka.sasl; trying again',
+};
+
+const BEYOND_REPAIR = new Set(['INVALID_SESSION_TIMEOUT', 'INVALID_GROUP_ID']);
+
+export const isBeyondRepair = (error: unknown): boolean => BEYOND_REPAIR.has(protocolError(error));
+
+/** One line for the log, in the words of the configuration. */
+export const adviceFor = (error: unknown): string => {
+  const advice = ADVICE[protocolError(error)];
+  if (advice !== undefined) return advice;
+  for (let e: unknown = error, depth = 0; e instanceof Error && depth < 5; e = e.cause, depth++) {
+    if (e.name === 'KafkaJSSASLAuthenticationError') return 'Kafka refuses the credentials of kafka.sasl; trying again';
+    if (e.name === 'KafkaJSConnectionError') return 'Kafka cannot be reached; trying again';
+  }
+  return asError(error).name === 'SourceUnavailable'
+    ? 'Kafka does not answer as it should; trying again'
+    : 'reading was disturbed; trying again';
+};
