@@ -111,19 +111,20 @@ class Service {
       fatal: (error) => this.fault(error),
     });
     const publish = publishSettings(config);
+    const replica = `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`;
     this.#publisher = new Publisher(
       {
         reader: this.#ledger,
         leases: this.#ledger,
         clock: systemClock,
-        token: () => randomBytes(16).toString('hex'),
+        token: () => `${replica}/${randomBytes(8).toString('hex')}`,
         commits: () => this.#groupCommits(),
         settings: publish,
         log: logger,
       },
       {
         ...PUBLISH_DEFAULTS,
-        replica: `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`,
+        replica,
         leaseMs: config.publish.leaseMs,
         holdMs: config.publish.birthHoldMs,
         tenantRetentionS: config.ledger.tenantRetentionMs / 1000,

@@ -23,10 +23,13 @@ const amounts = (values: Readonly<Record<string, number>>): string =>
     .map(([measure, value]) => `${value} ${measure}`)
     .join(', ');
 
+/** A lease is stored as `held <replica>/<token>` or `released <replica>`: how often a replica holds one, and which. */
 const ownerRows = ({ shards }: LedgerState): readonly (readonly string[])[] => {
   const owners = new Map<string, number[]>();
-  for (const { shard, owner } of shards)
-    owners.set(owner ?? 'nobody', [...(owners.get(owner ?? 'nobody') ?? []), shard]);
+  for (const { shard, owner } of shards) {
+    const name = owner?.replace(/\/[0-9a-f]+$/, '') ?? 'free';
+    owners.set(name, [...(owners.get(name) ?? []), shard]);
+  }
   return [...owners].sort().map(([owner, held]) => [owner, held.join(' ')]);
 };
 

@@ -36,12 +36,12 @@ const ledgerWith = async (tenant: string, bytes: number): Promise<MemoryLedger> 
 };
 
 describe('state inspect', () => {
-  const owned = async (shard: number) => (shard === shardOf('acme') ? 'held replica-1' : null);
+  const owned = async (shard: number) => (shard === shardOf('acme') ? 'held replica-1/0af3' : null);
 
   test('shows the markers, totals and owners that the ledger holds', async () => {
     const state = await readState(await ledgerWith('acme', 100), owned);
     expect(state.shards).toEqual([
-      expect.objectContaining({ shard: shardOf('acme'), markers: { [FIELD]: 7 }, owner: 'held replica-1' }),
+      expect.objectContaining({ shard: shardOf('acme'), markers: { [FIELD]: 7 }, owner: 'held replica-1/0af3' }),
     ]);
     expect(state.accounts).toEqual([
       {
