@@ -1,0 +1,55 @@
+/**
+ * Comparing positions: what a table was read at, what the group has committed, what anyone may have been shown.
+ */
+import { markerParts } from '../ledger/keys.ts';
+import type { MarkerField, ShardView } from '../ledger/port.ts';
+
+/**
+ * The group's commits of every partition of the topics that are consumed now; below 0 where there is none. Markers of
+ * other topics (deleted ones) bind nobody.
+ */
+export type Commits = {
+  /** Monotonic, ms: when the question was sent. */
+  readonly askedAtMs: number;
+  readonly offsets: ReadonlyMap<MarkerField, number>;
+  readonly topics: ReadonlySet<string>;
+};
+
+export const commitsOf = (offsets: ReadonlyMap<MarkerField, number>, askedAtMs: number): Commits => {
+  const topics = new Set<string>();
+  for (const field of offsets.keys()) topics.add(markerParts(field).topicId);
+  return { askedAtMs, offsets, topics };
+};
+
+export type Markers = ReadonlyMap<MarkerField, number>;
+
+/** Whether the group has been as far as the markers: a ledger that lost what they stand for is read up to there again. */
+export const covers = ({ offsets, topics }: Commits, markers: Markers): boolean => {
+  if (offsets.size === 0) return markers.size === 0;
+  for (const [field, marker] of markers) {
+    const offset = offsets.get(field);
+    if (offset === undefined ? topics.has(markerParts(field).topicId) : offset < marker) return false;
+  }
+  return true;
+};
+
+/** Whether a state with these markers holds at least what one with `floor` held. */
+export const reaches = (markers: Markers, floor: Markers, { offsets, topics }: Commits): boolean => {
+  for (const [field, marker] of floor) {
+    if (marker < 0 || (markers.get(field) ?? -1) >= marker) continue;
+    if (offsets.has(field) || topics.has(markerParts(field).topicId)) return false;
+  }
+  return true;
+};
+
+/** Whether the ledger lost writes, was replayed or made anew between two looks. */
+export const fellBack = (before: ShardView, after: ShardView): boolean => {
+  if (after.life !== before.life || after.replayedAt !== before.replayedAt || after.counter < before.counter)
+    return true;
+  for (const [field, marker] of before.markers) if ((after.markers.get(field) ?? -1) < marker) return true;
+  return false;
+};
+
+export const raise = (highest: Map<MarkerField, number>, markers: Markers): void => {
+  for (const [field, marker] of markers) if (marker > (highest.get(field) ?? -1)) highest.set(field, marker);
+};

@@ -1,0 +1,200 @@
+/**
+ * Keeps what this process may show up to date: which shards (ownership), their tables (readers), and the ledger tidy
+ * (purging). A scrape takes what is there and asks nobody.
+ */
+
+import { RECORDS_TENANT } from '../attribution/reserved.ts';
+import { sleep } from '../ledger/clock.ts';
+import { eachBounded } from './bounded.ts';
+import type { Commits } from './markers.ts';
+import { commitsOf } from './markers.ts';
+import { Ownership } from './ownership.ts';
+import { Purging } from './purging.ts';
+import type { PublishDeps, PublishOptions } from './settings.ts';
+import { ShardReader } from './shard-reader.ts';
+import type { ShardTable } from './shard-table.ts';
+import { seriesOf } from './shard-table.ts';
+
+/** What an answer shows, fixed when its request arrived. */
+export type Snapshot = {
+  /** Series show 0 until their hold is over. */
+  readonly forScraper: boolean;
+  readonly tables: readonly ShardTable[];
+  /** The answer is over, or was given up. */
+  done(): void;
+};
+
+export type PublishStats = {
+  readonly heldShards: number;
+  readonly shownShards: number;
+  readonly series: number;
+  readonly tenants: number;
+  /** Shards that could show nothing newer for longer than the alert's time. */
+  readonly frozenShards: number;
+  /** The longest of those waits, s. */
+  readonly behindS: number;
+  readonly auditFailures: number;
+  readonly fullReadings: number;
+  readonly fallbacks: number;
+  readonly purgedSeries: number;
+  readonly removedAccounts: number;
+  /** Turns of the publisher's loops that ended with an error of the ledger or the log. */
+  readonly failures: number;
+};
+
+type Follower = { readonly tenure: string; readonly reader: ShardReader };
+
+export class Publisher {
+  readonly #deps: PublishDeps;
+  readonly #options: PublishOptions;
+  readonly #ownership: Ownership;
+  readonly #purging: Purging;
+  readonly #followers = new Map<number, Follower>();
+  readonly #counts = { auditFailures: 0, fullReadings: 0, fallbacks: 0 };
+  readonly #timers = new Set<() => void>();
+  readonly #running = new Set<Promise<void>>();
+  #failures = 0;
+  #wasFailing = false;
+  #stopped = false;
+
+  constructor(deps: PublishDeps, options: PublishOptions) {
+    this.#deps = deps;
+    this.#options = options;
+    const { leases, clock, token, reader, settings } = deps;
+    const { replica, leaseMs, width } = options;
+    this.#ownership = new Ownership({ leases, clock, replica, leaseMs, token, width });
+    const isOurs = (shard: number): boolean => !this.#stopped && this.#ownership.mayShow(shard);
+    this.#purging = new Purging({ reader, settings, options, isOurs });
+  }
+
+  /** Begins; everything that goes wrong is tried again by itself until `stop`. */
+  start(): void {
+    const { leaseMs, readEveryMs, purgeEveryMs } = this.#options;
+    let ticks = 0;
+    this.#every(leaseMs / 15, () => (ticks++ % 5 === 0 ? this.#ownership.tick() : this.#ownership.handOver()));
+    this.#every(readEveryMs, () => this.#look());
+    this.#every(purgeEveryMs, () => this.#purge(), purgeEveryMs);
+  }
+
+  /** Shows nothing any more, ends begun answers (at most `withinMs`) and hands over to those who stay. */
+  async stop(withinMs: number): Promise<void> {
+    this.#stopped = true;
+    for (const cancel of this.#timers) cancel();
+    this.#timers.clear();
+    const endMs = this.#deps.clock.monotonicMs() + withinMs;
+    await Promise.race([Promise.all(this.#running), sleep(this.#deps.clock, withinMs / 2)]);
+    await this.#ownership.releaseAll(endMs - this.#deps.clock.monotonicMs());
+    this.#followers.clear();
+  }
+
+  /** What may be shown now. Cheap, and touches nothing but memory. */
+  snapshot(forScraper: boolean): Snapshot {
+    const tables: ShardTable[] = [];
+    const ends: (() => void)[] = [];
+    for (const [shard, { tenure, reader }] of this.#followers) {
+      if (this.#stopped || reader.table === null) continue;
+      if (this.#ownership.tenure(shard) !== tenure || !this.#ownership.mayShow(shard)) continue;
+      tables.push(reader.table);
+      ends.push(this.#ownership.beginAnswer(shard));
+    }
+    const done = (): void => {
+      for (const end of ends.splice(0)) end();
+    };
+    return { forScraper, tables: tables.sort((a, b) => a.shard - b.shard), done };
+  }
+
+  stats(): PublishStats {
+    let [series, shownShards, frozenShards, behindMs] = [0, 0, 0, 0];
+    const tenants = new Set<string>();
+    for (const [shard, { reader }] of this.#followers) {
+      behindMs = Math.max(behindMs, reader.behindMs);
+      if (reader.behindMs >= this.#options.alertAfterMs) frozenShards++;
+      if (reader.table === null || !this.#ownership.mayShow(shard)) continue;
+      shownShards++;
+      series += seriesOf(reader.table);
+      for (const { account } of reader.table.accounts.values())
+        if (account.tenant !== RECORDS_TENANT) tenants.add(account.tenant);
+    }
+    const { purgedSeries, removedAccounts } = this.#purging;
+    return {
+      heldShards: this.#ownership.held.length,
+      shownShards,
+      series,
+      tenants: tenants.size,
+      frozenShards,
+      behindS: behindMs / 1000,
+      ...this.#counts,
+      purgedSeries,
+      removedAccounts,
+      failures: this.#failures,
+    };
+  }
+
+  /** Runs `turn` again and again, `pauseMs` after its end. */
+  #every(pauseMs: number, turn: () => Promise<void>, firstMs = 0): void {
+    const { clock } = this.#deps;
+    const plan = (ms: number): void => {
+      if (this.#stopped) return;
+      const cancel = clock.after(ms, () => {
+        this.#timers.delete(cancel);
+        const run = this.#guarded(turn).then(() => {
+          this.#running.delete(run);
+          plan(pauseMs);
+        });
+        this.#running.add(run);
+      });
+      this.#timers.add(cancel);
+    };
+    plan(firstMs);
+  }
+
+  async #guarded(turn: () => Promise<void>): Promise<void> {
+    try {
+      await turn();
+      this.#wasFailing = false;
+    } catch (error) {
+      this.#failures++;
+      if (!this.#wasFailing)
+        this.#deps.log.warn({ err: error }, 'publishing cannot reach the ledger or the log; it goes on by itself');
+      this.#wasFailing = true;
+    }
+  }
+
+  async #look(): Promise<void> {
+    this.#follow();
+    if (this.#followers.size === 0) return;
+    const commits = await this.#askCommits();
+    await eachBounded(this.#followers, this.#options.width, async ([shard, { tenure, reader }]) => {
+      if (this.#stopped || this.#ownership.tenure(shard) !== tenure) return;
+      await reader.look(commits, this.#ownership.usableSinceMs(shard));
+    });
+  }
+
+  /** Every tenure begins with nothing: what was read under another one is forgotten. */
+  #follow(): void {
+    for (const [shard, { tenure }] of this.#followers)
+      if (this.#ownership.tenure(shard) !== tenure) this.#followers.delete(shard);
+    const { reader, clock, settings, log } = this.#deps;
+    for (const shard of this.#ownership.held) {
+      const tenure = this.#ownership.tenure(shard);
+      if (tenure === null || this.#followers.has(shard)) continue;
+      const deps = { reader, clock, settings, log, options: this.#options, counts: this.#counts };
+      this.#followers.set(shard, { tenure, reader: new ShardReader(shard, deps) });
+    }
+  }
+
+  async #askCommits(): Promise<Commits | null> {
+    const { clock, commits } = this.#deps;
+    const askedAtMs = clock.monotonicMs();
+    try {
+      return commitsOf(await commits(), askedAtMs);
+    } catch {
+      return null;
+    }
+  }
+
+  async #purge(): Promise<void> {
+    for (const [shard, { reader }] of [...this.#followers])
+      if (!this.#stopped && this.#ownership.mayShow(shard)) await this.#purging.pass(shard, reader);
+  }
+}
