@@ -12,10 +12,11 @@
  */
 import { Attributor } from './attribution/attribute.ts';
 import { type DiscardReason, discardReasonOf } from './attribution/discard.ts';
+import { RECORDS_TENANT } from './attribution/reserved.ts';
 import { SeriesTable, type TenantSettings } from './attribution/series-table.ts';
 import type { TenantChain } from './attribution/tenant.ts';
 import type { SourceRecord, TopicPartition } from './kafka/port.ts';
-import { RECORDS_LABEL, RECORDS_TENANT, RECORDS_TRACKER, shardOf } from './ledger/keys.ts';
+import { RECORDS_LABEL, RECORDS_TRACKER, shardOf } from './ledger/keys.ts';
 import type { Gather, RecordSink } from './ledger/worker.ts';
 
 /** What becomes of records, told once for each. Must not throw. */

@@ -1,12 +1,8 @@
 /** Whose record it is: from its headers or the default, by Tempo's rules for tenant ids. */
 import type { DiscardReason } from './discard.ts';
+import { isReservedTenant } from './reserved.ts';
 
 export const MAX_TENANT_ID_BYTES = 150;
-
-/** Account of what no tenant's account takes: discarded records. No record can name it. */
-export const HOUSE_TENANT = '__house__';
-/** Where the ledger counts tenants for which it has no place, one name for each shard. */
-const OVERFLOW_TENANT = /^__overflow_[0-9]+__$/;
 
 const UNSUPPORTED = /[^A-Za-z0-9!\-_.*'()]/u;
 
@@ -20,7 +16,7 @@ export function refuseTenantId(id: string): string | null {
   }
   if (id.length > MAX_TENANT_ID_BYTES) return `tenant ID is too long: max ${MAX_TENANT_ID_BYTES} characters`;
   if (id === '.' || id === '..') return "tenant ID is '.' or '..'";
-  if (id === HOUSE_TENANT || OVERFLOW_TENANT.test(id)) return `tenant ID '${id}' is reserved`;
+  if (isReservedTenant(id)) return `tenant ID '${id}' is reserved`;
   return null;
 }
 

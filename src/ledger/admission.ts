@@ -6,8 +6,9 @@
  * A series is diverted only by the full list of live ids of its account, read after an answer without room, and only
  * until an answer shows room or other admissions.
  */
+
+import { overflowTenant } from '../attribution/reserved.ts';
 import type { SeriesTable } from '../attribution/series-table.ts';
-import { overflowTenant } from './keys.ts';
 import type { AccountName, AccountState } from './port.ts';
 import { SERIES_ID_BYTES } from './port.ts';
 

@@ -5,23 +5,14 @@
  * another slot, and no colon can make one account's key that of another.
  */
 import { hash } from 'node:crypto';
+import { isReservedTenant, RECORDS_TENANT } from '../attribution/reserved.ts';
 import type { AccountName, Identity, MarkerField } from './port.ts';
 import { SHARDS } from './port.ts';
 
-/** What a record's own fate is counted under: accepted, or discarded with a reason. */
-export const RECORDS_TENANT = '__records__';
+/** The tracker of `RECORDS_TENANT`. */
 export const RECORDS_TRACKER = 'records';
 export const RECORDS_MEASURES: readonly string[] = ['bytes', 'records'];
 export const RECORDS_LABEL = 'outcome';
-
-/** Who is charged, in total only, for tenants that have no place in the shard. */
-export const overflowTenant = (shard: number): string => `__overflow_${shard}__`;
-
-/** Who keeps, as retired amounts, the totals of accounts that were removed. */
-export const removedTenant = (shard: number): string => `__removed_${shard}__`;
-
-/** Tenants that are ours: a record must never name one. */
-export const isReservedTenant = (tenant: string): boolean => /^__.*__$/s.test(tenant);
 
 /** Whether a tenant needs a place among the bounded number of the shard's tenants; names of ours that came from outside get none. */
 export const placeOf = (tenant: string): 'bounded' | 'always' | 'never' => {

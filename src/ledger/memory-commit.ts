@@ -2,8 +2,10 @@
  * One commit on the memory ledger's state, step by step what lua/commit.lua does: first everything is read and
  * checked, then everything is written.
  */
+
+import { overflowTenant } from '../attribution/reserved.ts';
 import { MAX_AMOUNT } from './check-call.ts';
-import { accountMember, overflowTenant, placeOf } from './keys.ts';
+import { accountMember, placeOf } from './keys.ts';
 import type { MemoryAccount, MemoryShard } from './memory-state.ts';
 import { addTo, clockS, nextCounter, retire, rowsAfter, touch, writableAccount, zeros } from './memory-state.ts';
 import type { Account, AccountState, CommitCall, CommitReply, Entry, Section, SectionOutcome } from './port.ts';

@@ -5,8 +5,9 @@
  * Every call takes effect at once, before its promise is returned.
  */
 import { randomBytes } from 'node:crypto';
+import { removedTenant } from '../attribution/reserved.ts';
 import { checkCall, checkMarker, checkShard } from './check-call.ts';
-import { accountMember, installationOf, partitionsAmong, removedTenant } from './keys.ts';
+import { accountMember, installationOf, partitionsAmong } from './keys.ts';
 import { commitToShard } from './memory-commit.ts';
 import type { MemoryAccount, MemoryLease, MemoryShard } from './memory-state.ts';
 import {

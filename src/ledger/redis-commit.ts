@@ -1,6 +1,8 @@
 /** A commit as lua/commit.lua takes it, and its answer. The layout is described there. */
+
+import { overflowTenant } from '../attribution/reserved.ts';
 import type { LedgerKeys } from './keys.ts';
-import { accountMember, overflowTenant, placeOf, trackerCount } from './keys.ts';
+import { accountMember, placeOf, trackerCount } from './keys.ts';
 import type { Account, AccountState, CommitCall, CommitReply, Entry, Section, SectionOutcome } from './port.ts';
 
 export type Arguments = (string | number | Buffer)[];

@@ -3,17 +3,10 @@
  * are asked and what their answers mean.
  */
 import { randomBytes } from 'node:crypto';
+import { removedTenant } from '../attribution/reserved.ts';
 import { checkCall, checkMarker, checkShard } from './check-call.ts';
 import type { LedgerKeys } from './keys.ts';
-import {
-  accountMember,
-  installationOf,
-  ledgerKeys,
-  partitionsAmong,
-  placeOf,
-  removedTenant,
-  trackerCount,
-} from './keys.ts';
+import { accountMember, installationOf, ledgerKeys, partitionsAmong, placeOf, trackerCount } from './keys.ts';
 import type {
   AccountName,
   AccountPage,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { overflowTenant, RECORDS_TENANT } from '../../src/ledger/keys.ts';
+import { overflowTenant, RECORDS_TENANT } from '../../src/attribution/reserved.ts';
 import { account, add, begin, call, commit, entry, idOf, read, SHARD, section, TRACKER, valuesOf } from './calls.ts';
 import type { Given } from './ledger-contract.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { removedTenant } from '../../src/ledger/keys.ts';
+import { removedTenant } from '../../src/attribution/reserved.ts';
 import type { AccountPage } from '../../src/ledger/port.ts';
 import {
   account,

@@ -3,10 +3,11 @@
  * one seed. While it runs, and when all faults are over, the invariants of docs/ledger.md are checked.
  */
 import { parseDimensions } from '../../src/attribution/dimensions.ts';
+import { RECORDS_TENANT } from '../../src/attribution/reserved.ts';
 import { decodeSeriesKey } from '../../src/attribution/series-key.ts';
 import { TenantChain } from '../../src/attribution/tenant.ts';
 import type { TopicPartition } from '../../src/kafka/port.ts';
-import { markerField, maxTenantsPerShard, RECORDS_LABEL, RECORDS_TENANT, shardOf } from '../../src/ledger/keys.ts';
+import { markerField, maxTenantsPerShard, RECORDS_LABEL, shardOf } from '../../src/ledger/keys.ts';
 import { MemoryLedger, type OutsideSnapshot, type ShardSnapshot } from '../../src/ledger/memory-ledger.ts';
 import { commitMetadata, readCommitMetadata } from '../../src/ledger/partition.ts';
 import { type MarkerField, type SeriesRow, SHARDS, type ShardView, type Totals } from '../../src/ledger/port.ts';

@@ -149,15 +149,15 @@ test('ten thousand tenants with a series each are small', () => {
 
 test('the house has series of its own', () => {
   const table = make();
-  const one = table.reserved('__house__', 'discards', { tenant_id: 'a', reason: 'malformed' });
-  expect(table.reserved('__house__', 'discards', { reason: 'malformed', tenant_id: 'a' })).toBe(one);
-  expect(table.reserved('__house__', 'discards', { reason: 'not_otlp', tenant_id: 'a' })).not.toBe(one);
+  const one = table.reserved('__records__', 'discards', { tenant_id: 'a', reason: 'malformed' });
+  expect(table.reserved('__records__', 'discards', { reason: 'malformed', tenant_id: 'a' })).toBe(one);
+  expect(table.reserved('__records__', 'discards', { reason: 'not_otlp', tenant_id: 'a' })).not.toBe(one);
   expect(decodeSeriesKey(table.keyOf(one))).toEqual([
     ['reason', 'malformed'],
     ['tenant_id', 'a'],
   ]);
   expect(table.accounts).toHaveLength(1);
-  expect(table.accounts[0]).toMatchObject({ tenant: '__house__', tracker: 'discards', measures: 2 });
+  expect(table.accounts[0]).toMatchObject({ tenant: '__records__', tracker: 'discards', measures: 2 });
 });
 
 test('a reserved series of a tenant is in the account that its plan names, whichever comes first', () => {

@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
-import { HOUSE_TENANT, parseTenantSource, refuseTenantId, TenantChain } from '../../../src/attribution/tenant.ts';
+import { RECORDS_TENANT } from '../../../src/attribution/reserved.ts';
+import { parseTenantSource, refuseTenantId, TenantChain } from '../../../src/attribution/tenant.ts';
 
 const header = (name: string, value: string | Buffer) => ({ name, value: Buffer.from(value as string) });
 const chain = new TenantChain([{ kind: 'header', name: 'X-Scope-OrgID' }], 'single-tenant');
@@ -24,7 +25,8 @@ test.each([
   [`${'a'.repeat(151)}|`, `tenant ID '${'a'.repeat(151)}|' contains unsupported character '|'`],
   ['__overflow_7__', "tenant ID '__overflow_7__' is reserved"],
   ['__overflow_700__', "tenant ID '__overflow_700__' is reserved"],
-  [HOUSE_TENANT, `tenant ID '${HOUSE_TENANT}' is reserved`],
+  [RECORDS_TENANT, `tenant ID '${RECORDS_TENANT}' is reserved`],
+  ['__removed_0__', "tenant ID '__removed_0__' is reserved"],
   ['__overflow__', null],
   ['__overflow_x__', null],
 ])("tenant id '%s': %s", (id, problem) => {

@@ -1,19 +1,16 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { isReservedTenant, overflowTenant, RECORDS_TENANT, removedTenant } from '../../../src/attribution/reserved.ts';
 import {
   accountMember,
   accountOf,
   installationOf,
-  isReservedTenant,
   ledgerKeys,
   markerField,
   markerParts,
   maxTenantsPerShard,
-  overflowTenant,
   partitionsAmong,
   placeOf,
-  RECORDS_TENANT,
-  removedTenant,
   shardOf,
 } from '../../../src/ledger/keys.ts';
 
@@ -99,7 +96,7 @@ describe('names of ours', () => {
     expect([RECORDS_TENANT, overflowTenant(3), '__mine__', 'team', ''].map(placeOf)).toEqual([
       'always',
       'never',
-      'never',
+      'bounded',
       'bounded',
       'bounded',
     ]);

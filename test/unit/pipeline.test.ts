@@ -1,0 +1,132 @@
+/** A walk through one record, from its bytes to what is gathered. */
+import { describe, expect, test } from '@jest/globals';
+import { parseDimensions } from '../../src/attribution/dimensions.ts';
+import { RECORDS_TENANT } from '../../src/attribution/reserved.ts';
+import { decodeSeriesKey } from '../../src/attribution/series-key.ts';
+import type { SeriesTable } from '../../src/attribution/series-table.ts';
+import { TenantChain } from '../../src/attribution/tenant.ts';
+import type { SourceRecord } from '../../src/kafka/port.ts';
+import { shardOf } from '../../src/ledger/keys.ts';
+import type { RecordSink } from '../../src/ledger/worker.ts';
+import { Pipeline } from '../../src/pipeline.ts';
+import { encodeRequest, type OtlpSpan } from '../support/otlp-encode.ts';
+
+const { dimensions } = parseDimensions(
+  [
+    ['resource.service.name', 'service'],
+    ['span.feature', ''],
+  ],
+  { sharedLabels: 'refuse' },
+);
+
+type Row = { tenant: string; labels: Record<string, string>; first: number; second: number };
+
+/** Gathers into rows; `unwanted` shards have counted the record already. */
+class Rows implements RecordSink {
+  readonly rows: Row[] = [];
+  readonly unwanted = new Set<number>();
+
+  wants(shard: number): boolean {
+    return !this.unwanted.has(shard);
+  }
+
+  add(shard: number, table: SeriesTable, slot: number, first: number, second: number): void {
+    const { tenant } = table.accounts[table.accountOf(slot)]!;
+    expect(shard).toBe(shardOf(tenant));
+    const labels = Object.fromEntries(decodeSeriesKey(table.keyOf(slot)));
+    const same = this.rows.find(
+      (row) => row.tenant === tenant && JSON.stringify(row.labels) === JSON.stringify(labels),
+    );
+    if (same === undefined) this.rows.push({ tenant, labels, first, second });
+    else {
+      same.first += first;
+      same.second += second;
+    }
+  }
+
+  of(tenant: string): Row[] {
+    return this.rows.filter((row) => row.tenant === tenant);
+  }
+}
+
+const discards: string[] = [];
+const pipeline = new Pipeline({
+  tenants: new TenantChain([{ kind: 'header', name: 'X-Scope-OrgID' }], ''),
+  settings: () => ({ trackers: [{ name: 'cost-attribution', dimensions, limit: 10, staleS: 900 }] }),
+  maxLabelValueLength: 2048,
+  watch: { accepted: () => {}, discarded: (reason, _record, _where, detail) => discards.push(`${reason}: ${detail}`) },
+});
+
+const record = (value: Buffer | null, tenant: string | null): SourceRecord => ({
+  offset: 7,
+  timestampMs: 0,
+  key: null,
+  value,
+  headers: tenant === null ? [] : [{ name: 'x-scope-orgid', value: Buffer.from(tenant) }],
+});
+
+const gather = (one: SourceRecord, rows = new Rows()): Rows => {
+  pipeline.gather(one, { topic: 'otlp_spans', partition: 0 }, rows);
+  return rows;
+};
+
+const span = (feature?: string): OtlpSpan => ({
+  name: 'op',
+  attributes: feature === undefined ? [] : [['feature', feature]],
+});
+const value = encodeRequest(
+  {
+    resourceSpans: [
+      {
+        resource: { attributes: [['service.name', 'shop']] },
+        scopeSpans: [{ spans: [span('search'), span('search'), span()] }],
+      },
+      { resource: { attributes: [] }, scopeSpans: [{ spans: [span('pay')] }] },
+    ],
+  },
+  'descending',
+);
+
+describe('a record', () => {
+  test('is attributed to the last byte, span by span', () => {
+    const rows = gather(record(value, 'acme')).of('acme');
+    expect(rows.map(({ labels, second }) => [labels, second])).toEqual([
+      [{ service: 'shop', feature: 'search' }, 2],
+      [{ service: 'shop', feature: '__missing__' }, 1],
+      [{ service: '__missing__', feature: 'pay' }, 1],
+    ]);
+    expect(rows.reduce((sum, { first }) => sum + first, 0)).toBe(value.length);
+  });
+
+  test('has a fate of its own, counted once in bytes and records', () => {
+    expect(gather(record(value, 'acme')).of(RECORDS_TENANT)).toEqual([
+      { tenant: RECORDS_TENANT, labels: { outcome: 'accepted' }, first: value.length, second: 1 },
+    ]);
+  });
+
+  test.each([
+    ['null_value', null, 'acme'],
+    ['malformed', value.subarray(0, value.length - 1), 'acme'],
+    ['not_otlp', Buffer.from('{"resourceSpans":[]}'), 'acme'],
+    ['no_tenant', value, null],
+    ['invalid_tenant', value, 'a/b'],
+    ['invalid_tenant', value, RECORDS_TENANT],
+  ])('that cannot be accepted (%s) is counted as such, and for no tenant', (reason, bytes, tenant) => {
+    discards.length = 0;
+    const { rows } = gather(record(bytes, tenant));
+    expect(rows).toEqual([
+      { tenant: RECORDS_TENANT, labels: { outcome: reason }, first: bytes?.length ?? 0, second: 1 },
+    ]);
+    expect(discards[0]).toMatch(new RegExp(`^${reason}: .+`));
+  });
+
+  test('that a shard has counted already adds nothing to it, and still to the other', () => {
+    const rows = new Rows();
+    rows.unwanted.add(shardOf('acme'));
+    gather(record(value, 'acme'), rows);
+    expect(rows.of('acme')).toEqual([]);
+    expect(rows.of(RECORDS_TENANT)).toHaveLength(1);
+    rows.unwanted.add(shardOf(RECORDS_TENANT));
+    expect(gather(record(value, 'acme'), rows).rows).toHaveLength(1);
+  });
+});
