@@ -103,3 +103,20 @@ export async function increases(prometheus: Prometheus, tenants: Iterable<string
   }
   return found;
 }
+
+/** The series in which Prometheus has seen something else than a scrape shows, in words, the largest first. */
+export async function unlikeScrapes(prometheus: Prometheus, replicas: readonly Replica[]): Promise<string[]> {
+  const scrapes = await Promise.all(replicas.map((replica) => replica.scrape('/usage_metrics').then(parseExposition)));
+  const found: { readonly by: number; readonly text: string }[] = [];
+  for (const { name, labels, value } of scrapes.flat()) {
+    if (name !== BYTES) continue;
+    const matchers = Object.entries(labels).map(([label, text]) => `${label}=${JSON.stringify(text)}`);
+    const selector = `${name}{${matchers.join(',')}}`;
+    const last = await prometheus.query(`timestamp(${selector})`);
+    const seen = last.length === 1 ? await prometheus.query(`increase(${selector}[30m])`, last[0]!.value) : [];
+    const increase = Math.round(seen[0]?.value ?? 0);
+    if (increase !== value)
+      found.push({ by: Math.abs(value - increase), text: `${selector}: ${increase} for ${value}` });
+  }
+  return found.sort((a, b) => b.by - a.by).map(({ text }) => text);
+}

@@ -39,7 +39,10 @@ export async function startFleet(tell: (text: string) => void): Promise<Fleet> {
   tell('all replicas are ready');
   const prometheus = await prometheusIfAny(replicas, tell);
   const stop = async () => {
-    await Promise.all(replicas.map((replica) => replica.stop()));
+    const ends = await Promise.all(replicas.map((replica) => replica.stop()));
+    for (const [i, { code, signal }] of ends.entries()) {
+      if (code !== 0) tell(`${replicas[i]!.name} did not end well at SIGTERM: ${signal ?? `exit code ${code}`}`);
+    }
     await Promise.all([prometheus?.stop(), kafka.stop(), redis.stop()]);
   };
   return { kafka, redis, replicas, prometheus, stop };

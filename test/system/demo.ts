@@ -8,7 +8,7 @@ import type { Replica } from '../support/services/replica.ts';
 import { connectProducer, type HonestProducer } from '../support/topics.ts';
 import { confirmTruth, feed, Traffic, Truth } from '../support/traffic.ts';
 import { type Look, waitFor } from '../support/wait-for.ts';
-import { type Count, count, differences, increases } from './demo-count.ts';
+import { type Count, count, differences, increases, unlikeScrapes } from './demo-count.ts';
 import { type Fleet, GROUP, PARTITIONS, SERIES_LIMIT, startFleet, TOPIC } from './demo-fleet.ts';
 import { discardTable, format, tenantTable } from './demo-table.ts';
 
@@ -119,10 +119,15 @@ async function report(fleet: Fleet, truth: Truth): Promise<boolean> {
   if (seen !== undefined) {
     const sum = [...seen.values()].reduce((total, value) => total + value, 0);
     process.stdout.write(`increase() in Prometheus: ${format(sum)} of ${format(truth.acceptedBytes)} bytes\n`);
+    if (sum !== truth.acceptedBytes) {
+      for (const text of (await unlikeScrapes(fleet.prometheus!, fleet.replicas)).slice(0, 10))
+        process.stdout.write(`  ${text}\n`);
+    }
   }
   for (const problem of problems) process.stdout.write(`DIFFERENCE ${problem}\n`);
   const word = problems.length === 0 ? 'exact' : 'NOT exact';
-  verdict = `${word}: ${format(counted.bytes)} of ${format(truth.acceptedBytes)} bytes`;
+  // Plain digits: scripts read this line.
+  verdict = `${word}: ${counted.bytes} of ${truth.acceptedBytes} bytes`;
   if (process.env.KEEP === '1') process.stdout.write(`${verdict}\n`);
   return problems.length === 0;
 }
