@@ -39,6 +39,7 @@ const DEFAULT_CALL_MS = 10_000;
 const REBALANCE_MS = 60_000;
 /** What a packed batch may unfold into: OTLP seldom reaches a tenth of this per byte. */
 const UNFOLDING = 16;
+const LEAST_UNFOLDED = 64 * MIB;
 
 export type KafkaSource = RecordSource;
 
@@ -79,7 +80,7 @@ export const createKafkaSource = (options: KafkaSourceOptions): KafkaSource => {
     sessionTimeoutMs,
     topicsEveryMs: options.topicsEveryMs ?? DEFAULT_TOPICS_EVERY_MS,
     limits: { maxBytesPerPartition, maxBytes: maxBytesPerPartition, maxWaitMs: options.maxWaitMs ?? DEFAULT_WAIT_MS },
-    maxBatchBytes: UNFOLDING * maxBytesPerPartition,
+    maxBatchBytes: Math.max(LEAST_UNFOLDED, UNFOLDING * maxBytesPerPartition),
     callTimeoutMs,
     logger,
   });

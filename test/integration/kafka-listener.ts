@@ -111,7 +111,7 @@ export class Member {
     } catch (cause) {
       const told = this.told
         .slice(-8)
-        .map((t) => JSON.stringify(t, (key, v) => (key === 'batch' || key === 'records' ? undefined : v)));
+        .map((t) => JSON.stringify(t, (key, v) => (key === 'records' || key === 'values' ? v.length : v)));
       const log = this.log
         .slice(-12)
         .map(({ level, message, fields }) => `${level} ${message} ${JSON.stringify(fields)}`);

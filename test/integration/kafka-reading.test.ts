@@ -1,11 +1,35 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, jest, test } from '@jest/globals';
 import { sharedKafka } from '../support/shared-servers.ts';
-import { type Codec, connectProducer, createTopic } from '../support/topics.ts';
+import { type Codec, connectProducer, createTopic, kafkaClient, withAdmin } from '../support/topics.ts';
 import { Member, own } from './kafka-listener.ts';
 
 jest.setTimeout(30_000);
 const brokers = sharedKafka();
 const codecs: readonly Codec[] = ['none', 'gzip', 'snappy', 'lz4', 'zstd'];
+
+/** Writes numbered values to a partition, five to a batch; answers them. */
+const fill = async (topic: string, partition: number, count: number, bytes = 10): Promise<string[]> => {
+  const producer = await connectProducer(brokers);
+  const values = Array.from({ length: count }, (_, i) => `${i} `.padEnd(bytes, 'x'));
+  for (let at = 0; at < count; at += 5) {
+    await producer.send(
+      topic,
+      partition,
+      values.slice(at, at + 5).map((value) => ({ value })),
+      codecs[(at / 5) % 5],
+    );
+  }
+  await producer.disconnect();
+  return values;
+};
+
+/** Long enough for a fetch to have come and gone, by what the group itself does: it has beaten and looked at its topics. */
+const sleepUntilFetched = async (member: Member): Promise<void> => {
+  const until = performance.now() + 1200;
+  await member.until('a few fetches', () => performance.now() > until);
+};
 
 test('records of all codecs arrive whole, in order, with headers as they were', async () => {
   const { topic, groupId } = own('codecs');
@@ -36,4 +60,213 @@ test('records of all codecs arrive whole, in order, with headers as they were', 
   ]);
   expect(first!.key?.toString()).toBe('k');
   expect(Math.abs(first!.timestampMs - Date.now())).toBeLessThan(60_000);
+});
+
+test('a record of 15 MB arrives, packed and plain', async () => {
+  const { topic, groupId } = own('large');
+  await createTopic(brokers, topic, { partitions: 2 });
+  const value = randomBytes(15_000_000);
+  const producer = await connectProducer(brokers);
+  await producer.send(topic, 0, [{ value }]);
+  await producer.send(topic, 1, [{ value }, { value: 'behind' }], 'zstd');
+  await producer.disconnect();
+  const member = await new Member({ brokers, groupId, topics: [topic] }, { onBatch: async () => true }).start();
+  const records = () => member.of('batch').flatMap(({ batch }) => batch.records);
+  await member.until('three records', () => records().length === 3);
+  expect(records().filter((r) => r.value?.equals(value))).toHaveLength(2);
+});
+
+test('a partition is fetched in small parts where it is told to, and nothing is missing', async () => {
+  const { topic, groupId } = own('small-fetch');
+  await createTopic(brokers, topic);
+  const values = await fill(topic, 0, 200, 500);
+  const member = await new Member({ brokers, groupId, topics: [topic], maxBytesPerPartition: 1024 }).start();
+  await member.until('all records', (m) => m.values.length === values.length);
+  expect(member.values).toEqual(values);
+  expect(member.of('batch').length).toBeGreaterThan(10);
+  for (const [i, { batch }] of member.of('batch').entries()) {
+    expect(batch.fetchedFrom).toBe(i === 0 ? 0 : member.of('batch')[i - 1]!.batch.next);
+  }
+});
+
+test('nothing is read before the first seek, and what is not taken comes again', async () => {
+  const { topic, groupId } = own('seek-first');
+  await createTopic(brokers, topic);
+  const values = await fill(topic, 0, 10);
+  let refusals = 3;
+  const offered: number[] = [];
+  const member = await new Member(
+    { brokers, groupId, topics: [topic] },
+    {
+      onAssigned: () => {},
+      onBatch: async (_, batch) => {
+        offered.push(batch.fetchedFrom);
+        return refusals-- <= 0;
+      },
+    },
+  ).start();
+  await member.until('the assignment', (m) => m.generation >= 0);
+  await sleepUntilFetched(member);
+  expect(offered).toEqual([]);
+  member.source.seek({ topic, partition: 0 }, 4);
+  await member.until('the records', (m) => m.values.length > 0);
+  expect(offered).toEqual([4, 4, 4, 4]);
+  expect(member.values).toEqual(values.slice(4));
+});
+
+test('after a seek nothing that was fetched before it is delivered', async () => {
+  const { topic, groupId } = own('seek-again');
+  await createTopic(brokers, topic);
+  await fill(topic, 0, 300, 200);
+  const target = { topic, partition: 0 };
+  let due: number | null = 0;
+  let seeks = 0;
+  const wrong: number[] = [];
+  const seek = (member: Member, offset: number) => {
+    seeks++;
+    due = offset;
+    member.source.seek(target, offset);
+  };
+  const member = await new Member(
+    { brokers, groupId, topics: [topic], maxBytesPerPartition: 2048 },
+    {
+      onAssigned: (m) => m.source.seek(target, 0),
+      onBatch: async (m, batch, control) => {
+        if (due !== null && batch.fetchedFrom !== due) wrong.push(batch.fetchedFrom);
+        due = null;
+        if (seeks % 2 === 0) seek(m, (seeks * 37) % 250);
+        else setImmediate(() => seek(m, (seeks * 37) % 250));
+        await control.heartbeat();
+        if (seeks % 2 === 0 && control.isCurrent()) wrong.push(-1);
+        return true;
+      },
+    },
+  ).start();
+  await member.until('many seeks', () => seeks > 60);
+  expect(wrong).toEqual([]);
+});
+
+test('batches that hold only control records, or aborted ones, move on without records', async () => {
+  const { topic, groupId } = own('transactions');
+  await createTopic(brokers, topic);
+  const producer = kafkaClient(brokers).producer({
+    transactionalId: groupId,
+    idempotent: true,
+    maxInFlightRequests: 1,
+  });
+  await producer.connect();
+  const transact = async (values: readonly string[], end: 'commit' | 'abort') => {
+    const transaction = await producer.transaction();
+    await transaction.send({ topic, messages: values.map((value) => ({ value, partition: 0 })) });
+    await transaction[end]();
+  };
+  await transact(['a', 'b'], 'abort');
+  const member = await new Member({ brokers, groupId, topics: [topic] }).start();
+  await member.until('the aborted end', (m) => m.of('batch').at(-1)?.batch.next === 3);
+  expect(member.of('batch').every(({ batch }) => batch.records.length === 0)).toBe(true);
+  await transact(['c'], 'commit');
+  await member.until('the committed record and its marker', (m) => m.of('batch').at(-1)?.batch.next === 5);
+  expect(member.values).toEqual(['c']);
+
+  const open = await producer.transaction();
+  await open.send({ topic, messages: [{ value: 'd', partition: 0 }] });
+  const where = { topic, partition: 0 };
+  expect(await member.source.ranges([where])).toEqual([{ ...where, start: 0, end: 5 }]);
+  await open.commit();
+  await producer.disconnect();
+  await member.until('the last record', (m) => m.values.length === 2);
+  await member.until('the end', (m) => m.of('batch').at(-1)?.batch.next === 7);
+  expect(member.of('batch').at(-1)!.batch.highWatermark).toBe(7);
+});
+
+test('out of range is told, changes nothing, and leaves other partitions alone', async () => {
+  const { topic, groupId } = own('range');
+  await createTopic(brokers, topic, { partitions: 2 });
+  const values = await fill(topic, 0, 10);
+  const gone = { topic, partition: 0 };
+  const other = { topic, partition: 1 };
+  const member = await new Member({ brokers, groupId, topics: [topic] }, { onAssigned: () => {} }).start();
+  await member.until('the assignment', (m) => m.generation >= 0);
+  await member.source.commit(member.generation, [{ ...gone, offset: 2, metadata: 'kept' }]);
+  await withAdmin(brokers, async (admin) => {
+    await admin.fetchTopicOffsets(topic);
+    await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: '6' }] });
+  });
+  member.source.seek(other, 0);
+  member.source.seek(gone, 2);
+  await member.until('out of range', (m) => m.of('outOfRange').length > 0);
+  await fill(topic, 1, 3);
+  await member.until('the other partition', (m) => m.values.length === 3);
+  expect(member.of('outOfRange')).toEqual([{ kind: 'outOfRange', where: gone }]);
+  expect(await member.source.commits([gone])).toEqual([{ ...gone, offset: 2, metadata: 'kept' }]);
+  expect(await member.source.ranges([gone])).toEqual([{ ...gone, start: 6, end: 10 }]);
+  member.source.seek(gone, 6);
+  await member.until('the rest', (m) => m.values.length === 7);
+  expect(member.values.slice(3)).toEqual(values.slice(6));
+  member.source.seek(gone, 999);
+  await member.until('out of range beyond the end', (m) => m.of('outOfRange').length === 2);
+});
+
+test('a pause longer than the session keeps the membership, and a resume is felt at once', async () => {
+  const { topic, groupId } = own('pause');
+  await createTopic(brokers, topic, { partitions: 2 });
+  const all = [0, 1].map((partition) => ({ topic, partition }));
+  const member = await new Member({ brokers, groupId, topics: [topic], sessionTimeoutMs: 1000 }).start();
+  await fill(topic, 0, 1);
+  await member.until('the first record', (m) => m.values.length === 1);
+  member.source.pause(all);
+  const pausedAt = performance.now();
+  await fill(topic, 0, 1);
+  await fill(topic, 1, 1);
+  await member.until('three sessions', () => performance.now() - pausedAt > 3000);
+  expect(member.values).toHaveLength(1);
+  member.source.resume(all);
+  const resumedAt = performance.now();
+  await member.until('the other records', (m) => m.values.length === 3);
+  expect(performance.now() - resumedAt).toBeLessThan(1000);
+  expect(member.told.filter(({ kind }) => kind === 'assigned' || kind === 'lost')).toHaveLength(1);
+});
+
+test('a handler that takes longer than the session keeps the membership, and holds one partition only', async () => {
+  const { topic, groupId } = own('slow');
+  await createTopic(brokers, topic, { partitions: 2 });
+  await fill(topic, 0, 1);
+  let running = 0;
+  let most = 0;
+  const member = await new Member(
+    { brokers, groupId, topics: [topic], sessionTimeoutMs: 1000 },
+    {
+      onBatch: async (_, batch, control) => {
+        if (batch.partition !== 0) return true;
+        most = Math.max(most, ++running);
+        const startedAt = performance.now();
+        while (performance.now() - startedAt < 2500) {
+          await sleep(50);
+          await control.heartbeat();
+        }
+        running--;
+        return control.isCurrent();
+      },
+    },
+  ).start();
+  await member.until('the slow record', (m) => m.values.length === 1);
+  expect(most).toBe(1);
+  expect(member.told.filter(({ kind }) => kind === 'assigned' || kind === 'lost')).toHaveLength(1);
+});
+
+test('a handler that throws stops the source for good, visibly', async () => {
+  const { topic, groupId } = own('fault');
+  await createTopic(brokers, topic);
+  await fill(topic, 0, 1);
+  const onBatch = () => Promise.reject(new Error('an impossible state'));
+  const member = await new Member({ brokers, groupId, topics: [topic] }, { onBatch }).start();
+  await member.until('the failure', (m) => m.of('failed').length > 0);
+  expect(member.of('failed')).toHaveLength(1);
+  expect(String(member.of('failed')[0]!.error)).toContain('an impossible state');
+  await withAdmin(brokers, async (admin) => {
+    await member.until(
+      'leaving the group',
+      async () => (await admin.describeGroups([groupId])).groups[0]!.members.length === 0,
+    );
+  });
 });
