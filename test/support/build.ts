@@ -1,19 +1,34 @@
-/** Builds `dist/`: TypeScript, the Lua scripts beside the code that loads them, and the executable bit of the bin. */
+/**
+ * Builds `dist/`: TypeScript, the Lua scripts beside the code that loads them, and the executable bit of the bin. What
+ * was there stays until the new one is complete.
+ */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, cpSync, existsSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 const root = join(import.meta.dirname, '../..');
-rmSync(join(root, 'dist'), { recursive: true, force: true });
-execFileSync(
-  process.execPath,
-  [join(root, 'node_modules/typescript/bin/tsc'), '-p', join(root, 'tsconfig.build.json')],
-  {
+const target = join(root, 'dist');
+const made = join(root, `.cache/dist-${process.pid}`);
+const old = `${made}-old`;
+
+try {
+  const tsc = join(root, 'node_modules/typescript/bin/tsc');
+  execFileSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.build.json'), '--outDir', made], {
     stdio: 'inherit',
-  },
-);
-for (const folder of ['ledger/lua']) {
-  if (existsSync(join(root, 'src', folder)))
-    cpSync(join(root, 'src', folder), join(root, 'dist', folder), { recursive: true });
+  });
+  cpSync(join(root, 'src/ledger/lua'), join(made, 'ledger/lua'), { recursive: true });
+  chmodSync(join(made, 'main.js'), 0o755);
+  rmSync(old, { recursive: true, force: true });
+  try {
+    renameSync(target, old);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+  renameSync(made, target);
+} catch (error) {
+  // The compiler has said what is wrong.
+  if (!(error instanceof Error && 'status' in error)) throw error;
+  process.exitCode = 1;
+} finally {
+  for (const leftover of [made, old]) rmSync(leftover, { recursive: true, force: true });
 }
-chmodSync(join(root, 'dist/main.js'), 0o755);
