@@ -23,10 +23,8 @@ test('a wrong configuration is a list and exit code 1, without a stack trace', a
     expect.stringContaining('server.port'),
     expect.stringContaining('log.level'),
   ]);
-}, 20_000);
+}, 60_000);
 
-test('a reader that leaves early is no error', async () => {
-  const { stdout, stderr } = await run('tracetally serve --help | head -n 1');
-  expect(stdout).toBe('tracetally serve: runs the service until SIGTERM\n');
-  expect(stderr).toBe('');
-}, 20_000);
+test('a reader that has left is no error', async () => {
+  expect(await run('tracetally serve --help | true')).toEqual({ code: 0, stdout: '', stderr: '' });
+}, 60_000);

@@ -104,6 +104,13 @@ describe('the logger', () => {
     expect(lines[0]).toContain('text="a \\"b\\"\\nc=d" empty="" list=[1,2] error.code=E n=1\n');
   });
 
+  test.each(['logfmt', 'pretty'] as const)('lets no field steer a terminal as %s', (format) => {
+    const { logger, lines } = capture({ format });
+    logger.info({ text: '\u001b[31mred', 'k\u001b': 1 }, 'started');
+    expect(lines[0]).not.toContain('\u001b');
+    expect(lines[0]).toContain('text="\\u001b[31mred" k_=1');
+  });
+
   test('writes pretty lines for people', () => {
     const { logger, lines } = capture({ format: 'pretty' });
     logger.warn({ shard: 3 }, 'ledger_unavailable');
