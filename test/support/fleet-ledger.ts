@@ -1,0 +1,123 @@
+/** The ledger of a fleet, read by a third party while the fleet works. */
+import { RECORDS_TENANT } from '../../src/attribution/reserved.ts';
+import { decodeSeriesKey } from '../../src/attribution/series-key.ts';
+import { RECORDS_LABEL } from '../../src/ledger/keys.ts';
+import { type AccountName, type LedgerReader, SHARDS } from '../../src/ledger/port.ts';
+import { RedisConnection } from '../../src/ledger/redis-connection.ts';
+import { RedisLedger } from '../../src/ledger/redis-ledger.ts';
+import type { Truth } from './traffic.ts';
+
+export type FleetLedger = RedisLedger;
+
+/** Close it. */
+export function openFleetLedger(url: string, prefix: string): FleetLedger {
+  return new RedisLedger(new RedisConnection({ url, commandTimeoutMs: 5_000 }), prefix);
+}
+
+export type AccountTotals = AccountName & {
+  readonly live: number;
+  /** Bytes and spans; of the ledger's own account, bytes and records. */
+  readonly total: readonly [number, number];
+  readonly overflow: readonly [number, number];
+  readonly retired: readonly [number, number];
+  readonly series: readonly { readonly labels: Readonly<Record<string, string>>; readonly values: readonly number[] }[];
+};
+
+/** Every account with every series; exact of each at rest. */
+export async function readTotals(reader: LedgerReader): Promise<AccountTotals[]> {
+  const shards = await Promise.all(Array.from({ length: SHARDS }, (_, shard) => readShard(reader, shard)));
+  return shards.flat();
+}
+
+async function readShard(reader: LedgerReader, shard: number): Promise<AccountTotals[]> {
+  const changed = await reader.changes(shard, 0);
+  const found: AccountTotals[] = [];
+  for (const account of changed?.accounts ?? []) {
+    const totals = await readAccount(reader, shard, account);
+    if (totals !== null) found.push(totals);
+  }
+  return found;
+}
+
+async function readAccount(reader: LedgerReader, shard: number, account: AccountName): Promise<AccountTotals | null> {
+  const rows = new Map<string, { id: Buffer; values: readonly number[] }>();
+  let cursor: string | null = null;
+  for (;;) {
+    const page = await reader.page(shard, account, cursor, 1000);
+    if (page === null) return null;
+    for (const { id, values } of page.rows) rows.set(id.toString('hex'), { id, values });
+    cursor = page.cursor;
+    if (cursor !== null) continue;
+    const keys = await reader.keys(shard, account, Buffer.concat([...rows.values()].map(({ id }) => id)));
+    const { live, total, overflow, retired } = page.totals;
+    return {
+      ...account,
+      live,
+      total: pair(total),
+      overflow: pair(overflow),
+      retired: pair(retired),
+      series: [...rows.values()].map(({ values }, i) => ({
+        labels: Object.fromEntries(decodeSeriesKey(keys[i] ?? Buffer.alloc(0))),
+        values,
+      })),
+    };
+  }
+}
+
+function pair(vector: readonly number[]): readonly [number, number] {
+  return [vector[0] ?? 0, vector[1] ?? 0];
+}
+
+/**
+ * Everything in which the ledger differs from the truth, in words. Tenant by tenant bytes and spans; series + overflow
+ * + retired == total; accepted and every reason in records and bytes; accepted + discarded == consumed.
+ */
+export function ledgerProblems(totals: readonly AccountTotals[], truth: Truth): string[] {
+  const problems: string[] = [];
+  const compare = (what: string, should: number, is: number) => {
+    if (should !== is) problems.push(`${what}: ${is} for ${should}`);
+  };
+  const tenants = new Map(totals.filter(isOfTenant).map((account) => [account.tenant, account]));
+  for (const tenant of new Set([...truth.tenants.keys(), ...tenants.keys()])) {
+    const is = tenants.get(tenant);
+    compare(`${tenant}, bytes`, truth.tenants.get(tenant)?.bytes ?? 0, is?.total[0] ?? 0);
+    compare(`${tenant}, spans`, truth.tenants.get(tenant)?.spans ?? 0, is?.total[1] ?? 0);
+  }
+  for (const { tenant, total, overflow, retired, series } of totals) {
+    for (const measure of [0, 1] as const) {
+      const inSeries = series.reduce((sum, { values }) => sum + (values[measure] ?? 0), 0);
+      compare(`${tenant}, parts ${measure}`, total[measure], inSeries + overflow[measure] + retired[measure]);
+    }
+  }
+  const fates = fatesOf(totals);
+  const should = new Map<string, { records: number; bytes: number }>(truth.discarded);
+  should.set('accepted', { bytes: truth.acceptedBytes, records: sumOf(truth.tenants.values(), 'records') });
+  for (const fate of new Set([...should.keys(), ...fates.keys()])) {
+    compare(`records ${fate}`, should.get(fate)?.records ?? 0, fates.get(fate)?.records ?? 0);
+    compare(`bytes of records ${fate}`, should.get(fate)?.bytes ?? 0, fates.get(fate)?.bytes ?? 0);
+  }
+  compare('records in all', truth.records, sumOf(fates.values(), 'records'));
+  compare('bytes in all', truth.bytes, sumOf(fates.values(), 'bytes'));
+  return problems;
+}
+
+export function isOfTenant({ tenant }: AccountName): boolean {
+  return tenant !== RECORDS_TENANT;
+}
+
+/** What became of records, by outcome. */
+export function fatesOf(totals: readonly AccountTotals[]): Map<string, { bytes: number; records: number }> {
+  const own = totals.find(({ tenant }) => tenant === RECORDS_TENANT);
+  return new Map(
+    (own?.series ?? []).map(({ labels, values }) => [
+      labels[RECORDS_LABEL] ?? '',
+      { bytes: values[0] ?? 0, records: values[1] ?? 0 },
+    ]),
+  );
+}
+
+function sumOf<K extends string>(items: Iterable<Readonly<Record<K, number>>>, key: K): number {
+  let sum = 0;
+  for (const item of items) sum += item[key];
+  return sum;
+}
