@@ -36,7 +36,7 @@ const LAST_RETRY_MS = 5_000;
 const TOPIC_RETRY_MS = 1_000;
 const SAY_AGAIN_MS = 30_000;
 /** How long a rebalance waits for handlers to come back; those that do not are not listened to any more. */
-const HANDLERS_BACK_MS = 10_000;
+const HANDLERS_BACK_MS = 5_000;
 const LEAVE_WITHIN_MS = 2_000;
 
 export class Session {

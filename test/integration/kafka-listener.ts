@@ -1,5 +1,7 @@
 /** What a source tells, kept in order, and a source of a test's own that is stopped at its end. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach } from '@jest/globals';
+import { asError } from '../../src/kafka/errors.ts';
 import type { BatchControl, RecordSource, SourceBatch, SourceHandler, TopicPartition } from '../../src/kafka/port.ts';
 import { createKafkaSource, type KafkaSourceOptions } from '../../src/kafka/source.ts';
 import { uniqueName } from '../support/topics.ts';
@@ -35,6 +37,8 @@ export class Member {
   readonly source: RecordSource;
   readonly told: Told[] = [];
   readonly log: LogLine[] = [];
+  /** What the cluster's refusals were while it was asked for positions. */
+  readonly asked: Error[] = [];
   generation = -1;
   held: readonly TopicPartition[] = [];
   readonly #behaviour: Behaviour;
@@ -86,10 +90,24 @@ export class Member {
     };
   }
 
+  /** As an owner of a source does it: asks again while the cluster does not answer, and while it is still its business. */
   async seekToCommits(partitions: readonly TopicPartition[]): Promise<void> {
-    const commits = await this.source.commits(partitions);
-    const ranges = await this.source.ranges(partitions);
-    for (const [i, where] of partitions.entries()) this.source.seek(where, commits[i]?.offset ?? ranges[i]!.start);
+    const { generation } = this;
+    while (open.has(this) && generation === this.generation) {
+      try {
+        const commits = await this.source.commits(partitions);
+        const ranges = await this.source.ranges(partitions);
+        if (generation !== this.generation) return;
+        for (const where of ranges) {
+          const commit = commits.find((c) => c.topic === where.topic && c.partition === where.partition);
+          this.source.seek(where, commit?.offset ?? where.start);
+        }
+        return;
+      } catch (error) {
+        this.asked.push(asError(error));
+        await sleep(50);
+      }
+    }
   }
 
   of<K extends Told['kind']>(kind: K): Extract<Told, { kind: K }>[] {
