@@ -45,7 +45,8 @@ const readRaw = (source: Source, read: Reader, problems: Problems): object => {
 
 const shown = (row: Row, value: unknown): string => {
   if (row.sensitive === true) return '';
-  const text = JSON.stringify(value) ?? String(value);
+  // Credentials may have been put before a host where none belong.
+  const text = (JSON.stringify(value) ?? String(value)).replace(/[^"\s,/]*@/g, '********@');
   return `; it is ${text.length > 100 ? `${text.slice(0, 100)}...` : text}`;
 };
 

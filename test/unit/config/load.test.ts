@@ -336,6 +336,12 @@ redis: { url: "redis://user:hunter2@h" }`;
     expect(problems.join('\n')).not.toContain('hunter2');
   });
 
+  test('are not shown where they were put before a host', () => {
+    const problems = bad('redis: { cluster: ["u:hunter2@h:1"] }\nkafka: { brokers: "u:hunter2@h:1,b" }');
+    expect(problems).toHaveLength(2);
+    expect(problems.join('\n')).not.toContain('hunter2');
+  });
+
   test('do not change the hash of the configuration, other settings do', () => {
     const hash = (password: string, port: number) =>
       configHash(good(`server: { port: ${port} }\nredis: { url: "redis://:${password}@h" }`));
