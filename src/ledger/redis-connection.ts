@@ -87,7 +87,7 @@ export class RedisConnection {
   }
 
   async close(): Promise<void> {
-    this.#client.disconnect();
+    if (this.#client.status !== 'end') this.#client.disconnect();
     for (const goOn of this.#waiting) goOn();
   }
 
@@ -127,6 +127,7 @@ const commonOptions = ({ username, password, tls, commandTimeoutMs = 10_000 }: R
   connectTimeout: 5_000,
   commandTimeout: commandTimeoutMs,
   socketTimeout: commandTimeoutMs + 2_000,
+  disconnectTimeout: 500,
   autoResendUnfulfilledCommands: false,
   maxRetriesPerRequest: 0,
   reconnectOnError: (error: Error) => startsWith(error, 'READONLY'),
@@ -165,8 +166,8 @@ const connectCluster = (options: RedisConnectionOptions): Cluster => {
     clusterRetryStrategy: retryDelayMs,
     enableOfflineQueue: false,
     maxRedirections: 5,
-    retryDelayOnFailover: 200,
-    retryDelayOnClusterDown: 200,
+    retryDelayOnFailover: 100,
+    retryDelayOnClusterDown: 100,
     slotsRefreshTimeout: 2_000,
     // A certificate names hosts, the cluster answers addresses: keep what it answered.
     ...(options.tls === undefined ? {} : { dnsLookup: (host, done) => done(null, host) }),

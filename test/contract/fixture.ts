@@ -48,7 +48,7 @@ export const memoryFixture = (): Fixture => {
 /** `admin` must reach every key: a plain client, or one of a cluster. */
 export const redisFixture = (
   options: Omit<RedisLedgerOptions, 'keyPrefix'>,
-  admin: Pick<Redis, 'hincrby' | 'hset' | 'del' | 'disconnect'>,
+  admin: Pick<Redis, 'exists' | 'hincrby' | 'del' | 'disconnect'>,
 ): Fixture => {
   const opened = new Map<AnyLedger, string>();
   const metaOf = (ledger: AnyLedger, shard: number): string => ledgerKeys(opened.get(ledger)!).shard(shard).meta;
@@ -59,7 +59,8 @@ export const redisFixture = (
       return ledger;
     },
     passTime: async (ledger, shard, seconds) => {
-      await admin.hset(metaOf(ledger, shard), 'called', (Date.now() - seconds * 1e3) * 1e3);
+      const meta = metaOf(ledger, shard);
+      if ((await admin.exists(meta)) === 1) await admin.hincrby(meta, 'called', -seconds * 1e6);
     },
     stepBack: async (ledger, shard, seconds) => {
       await admin.hincrby(metaOf(ledger, shard), 'called', seconds * 1e6);
