@@ -8,6 +8,18 @@ import { SHARDS } from './port.ts';
 /** `positioning`: nothing of it is gathered. `active`: pending[s] is what [markers[s], next) adds to shard s. */
 export type Phase = 'positioning' | 'active';
 
+/** The broker does not know the topic or the partition; or what the ledger and the log say do not fit together. */
+export type Doubt = 'none' | 'missing' | 'misfit';
+
+type Untold = {
+  /** The offsets that no shard or not every shard could read. */
+  gap: { from: number; to: number } | null;
+  /** Shards whose state is lost. */
+  readonly lost: Set<number>;
+  /** Offsets that the log lost. */
+  truncated: number;
+};
+
 export class PartitionState {
   readonly topic: string;
   readonly partition: number;
@@ -38,9 +50,12 @@ export class PartitionState {
   logEnd = 0;
   /** Timestamp of the last record gathered, ms since 1970; 0 for none. */
   lastTimestampMs = 0;
-  /** Rounds of positioning that ended in "look again", and since when (monotonic ms). */
+  /** What positioning waits to see pass, the rounds in a row that saw it, and since when (monotonic ms). */
+  doubt: Doubt = 'none';
   doubtRounds = 0;
   doubtSinceMs = 0;
+  /** What was found out while positioning, to be told once it is certain to have been dealt with. */
+  readonly untold: Untold = { gap: null, lost: new Set(), truncated: 0 };
 
   constructor(where: TopicPartition, count: RowCount) {
     this.pending = new PartitionPending(count);
@@ -81,13 +96,20 @@ export class PartitionState {
     this.flushTo = this.next;
   }
 
-  /** Ends every segment where the partition is gathered to, so that a flush can carry it. */
-  seal(): void {
-    this.pending.sealAll(this.next);
+  /** Ends segments where the partition is gathered to, so that a flush can carry them: all, or those that nothing stands before. */
+  seal(which: 'waiting' | 'all'): void {
+    if (which === 'all') this.pending.sealAll(this.next);
+    else this.pending.sealFirst(this.next);
   }
 
-  /** What comes is not a replay any more: no segment reaches over the offset where it ended. */
-  endReplay(): void {
+  /** Everything below `offset` is gathered. No segment reaches over the offset where a replay ends. */
+  advance(offset: number): void {
+    if (offset <= this.next) return;
+    if (this.next < this.replayUntil && offset >= this.replayUntil) this.#endReplay();
+    this.next = offset;
+  }
+
+  #endReplay(): void {
     this.pending.sealAll(this.replayUntil);
     for (let shard = 0; shard < SHARDS; shard++) this.floors[shard] = Math.max(this.floors[shard]!, this.replayUntil);
   }

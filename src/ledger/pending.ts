@@ -139,6 +139,11 @@ export class PartitionPending {
     if (last !== undefined && last.to === null) last.to = to;
   }
 
+  /** Ends the open segments that are the first of their shard. */
+  sealFirst(to: number): void {
+    for (const queue of this.#queues) if (queue?.length === 1 && queue[0]!.to === null) queue[0]!.to = to;
+  }
+
   sealAll(to: number): void {
     for (let shard = 0; shard < SHARDS; shard++) this.seal(shard, to);
   }

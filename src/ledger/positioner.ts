@@ -6,7 +6,7 @@
 import type { GroupCommit, LogRange, RecordSource, TopicInfo } from '../kafka/port.ts';
 import { type Clock, sleep } from './clock.ts';
 import { decidePosition, type OnLoss, type PositionDecision, type SetMarker } from './decide-position.ts';
-import { commitMetadata, type PartitionState, partitionKey, readCommitMetadata } from './partition.ts';
+import { commitMetadata, type Doubt, type PartitionState, partitionKey, readCommitMetadata } from './partition.ts';
 import type { Creation, Ledger, MarkerField, ShardView } from './port.ts';
 import { SHARDS } from './port.ts';
 import { isTemporary } from './temporary.ts';
@@ -90,6 +90,8 @@ export class Positioner {
       } catch (error) {
         if (!isTemporary(error)) throw error;
         this.#tell(error);
+        // Nobody looked meanwhile: what was doubtful has not been seen to stay.
+        for (const state of todo) state.doubt = 'none';
         pauseMs = delay;
         delay = Math.min(delay * 2, LAST_RETRY_MS);
       }
@@ -107,13 +109,11 @@ export class Positioner {
   async #round(todo: readonly PartitionState[]): Promise<boolean> {
     const { source, ledger, resolved } = this.#options;
     await resolved(todo.filter(({ topicId }) => topicId !== '').map(({ field }) => field));
-    const infos = new Map(
-      (await source.topics([...new Set(todo.map(({ topic }) => topic))])).map((info) => [info.name, info]),
-    );
+    const infos = new Map((await source.topics(this.#topicsHeld())).map((info) => [info.name, info]));
     const readings = todo.flatMap((state): Reading[] => {
       const info = infos.get(state.topic);
       if (info === undefined || state.partition >= info.partitions) {
-        this.#wait(state, 'the topic, or the partition, does not exist at the broker that was asked');
+        this.#wait(state, 'missing', 'the topic, or the partition, does not exist at the broker that was asked');
         return [];
       }
       this.#identify(state, info);
@@ -131,11 +131,16 @@ export class Positioner {
       let done = true;
       for (const reading of readings) {
         const range = ranges.get(partitionKey(reading.state));
-        if (range === undefined || !this.#isCurrent(reading)) continue;
-        if (!(await this.#settle(reading, generation, commits, views, range, progress))) done = false;
+        if (!this.#isCurrent(reading)) continue;
+        if (range === undefined || !(await this.#settle(reading, generation, commits, views, range, progress)))
+          done = false;
       }
       return done;
     });
+  }
+
+  #topicsHeld(): string[] {
+    return [...new Set([...this.#options.partitions()].map(({ topic }) => topic))];
   }
 
   /** Of all partitions of the topics: whether the group has got anywhere decides whether a missing shard is a new one. */
@@ -199,10 +204,11 @@ export class Positioner {
       newStart: await this.#newStart(state, info, range),
       groupHasProgress,
       onLoss,
-      patienceOver: state.doubtRounds > 1 && clock.monotonicMs() - state.doubtSinceMs >= patienceMs,
+      patienceOver:
+        state.doubt === 'misfit' && state.doubtRounds > 1 && clock.monotonicMs() - state.doubtSinceMs >= patienceMs,
     });
     if (!this.#isCurrent(reading)) return true;
-    if (decision.kind !== 'look-again') state.doubtRounds = 0;
+    if (decision.kind !== 'look-again') state.doubt = 'none';
     return this.#act(reading, generation, decision, commit, range);
   }
 
@@ -228,7 +234,7 @@ export class Positioner {
         this.#go(state, decision.markers, commit, range);
         return true;
       case 'look-again':
-        this.#wait(state, decision.why);
+        this.#wait(state, 'misfit', decision.why);
         return false;
       case 'stop':
         watch({ kind: 'ledger_loss', shards: decision.lost, stopped: true, topic, partition });
@@ -244,17 +250,17 @@ export class Positioner {
         return true;
       }
       case 'restore':
+        for (const shard of decision.lost) state.untold.lost.add(shard);
         await this.#set(field, decision.markers);
-        if (decision.lost.length > 0)
-          watch({ kind: 'ledger_loss', shards: decision.lost, stopped: false, topic, partition });
         return true;
       case 'gap':
+        this.#noteGap(state, range.start, decision.records);
         for (const shard of decision.retire) await ledger.retireAll(shard);
         await this.#move(field, decision.moves);
-        watch({ kind: 'gap', records: decision.records, topic, partition });
         return true;
       case 'truncated':
-        await this.#move(field, decision.moves);
+        state.untold.truncated = Math.max(state.untold.truncated, decision.records);
+        // The commit first: a crash in between leaves markers beyond the log's end, which is this case again.
         await source.commit(generation, [
           {
             topic,
@@ -263,9 +269,26 @@ export class Positioner {
             metadata: commitMetadata({ topicId: info.id, start: commit?.start ?? state.start }),
           },
         ]);
-        watch({ kind: 'truncated', records: decision.records, topic, partition });
+        await this.#move(field, decision.moves);
         return true;
     }
+  }
+
+  #noteGap({ untold }: PartitionState, to: number, records: number): void {
+    const from = to - records;
+    untold.gap = { from: Math.min(untold.gap?.from ?? from, from), to: Math.max(untold.gap?.to ?? to, to) };
+  }
+
+  /** A call whose answer was lost may have done all that a later round would have told: so it is told at the end, once. */
+  #tellUntold({ topic, partition, untold }: PartitionState): void {
+    const { watch } = this.#options;
+    if (untold.lost.size > 0)
+      watch({ kind: 'ledger_loss', shards: [...untold.lost], stopped: false, topic, partition });
+    if (untold.gap !== null) watch({ kind: 'gap', records: untold.gap.to - untold.gap.from, topic, partition });
+    if (untold.truncated > 0) watch({ kind: 'truncated', records: untold.truncated, topic, partition });
+    untold.lost.clear();
+    untold.gap = null;
+    untold.truncated = 0;
   }
 
   /** What was gathered is kept if the ledger stands where we left it: whoever held the partition meanwhile settled nothing. */
@@ -283,6 +306,7 @@ export class Positioner {
     state.replayUntil = isUntouched ? Math.max(state.replayUntil, state.commit) : Math.max(0, state.commit);
     state.logEnd = range.end;
     this.#options.activate(state);
+    this.#tellUntold(state);
     this.#options.watch({ kind: 'positioned', next: state.next, commit: state.commit, topic, partition });
     const lost = state.commit - state.lowestMarker;
     if (lost > 0) this.#options.watch({ kind: 'lost_writes', records: lost, topic, partition });
@@ -300,8 +324,10 @@ export class Positioner {
     await Promise.all(moves.map(({ shard, expected, to }) => this.#options.ledger.move(shard, field, expected, to)));
   }
 
-  #wait(state: PartitionState, why: string): void {
-    if (state.doubtRounds === 0) {
+  #wait(state: PartitionState, doubt: Doubt, why: string): void {
+    if (state.doubt !== doubt) {
+      state.doubt = doubt;
+      state.doubtRounds = 0;
       state.doubtSinceMs = this.#options.clock.monotonicMs();
       this.#options.watch({ kind: 'waiting', why, topic: state.topic, partition: state.partition });
     }

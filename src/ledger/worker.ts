@@ -21,7 +21,7 @@ import type {
   TopicPartition,
 } from '../kafka/port.ts';
 import { Admission } from './admission.ts';
-import { type Clock, sleep } from './clock.ts';
+import type { Clock } from './clock.ts';
 import type { OnLoss } from './decide-position.ts';
 import { shardOf } from './keys.ts';
 import { Lanes } from './lanes.ts';
@@ -90,7 +90,7 @@ export class Worker {
   #paused = false;
   #wantsFlush = false;
   #lastFlushMs = 0;
-  #lastLookMs = 0;
+  #lastCommitsMs = 0;
   #committing: Promise<void> | null = null;
   #loading = false;
   #stopped = false;
@@ -138,7 +138,7 @@ export class Worker {
 
   /** Begins the loop. The source may be started before or after. */
   start(): void {
-    this.#lastFlushMs = this.#lastLookMs = this.#options.clock.monotonicMs();
+    this.#lastFlushMs = this.#lastCommitsMs = this.#options.clock.monotonicMs();
     this.#loop = this.#run();
   }
 
@@ -150,11 +150,16 @@ export class Worker {
     this.#stopped = true;
     this.#wakeLoop();
     const work = this.#loop.then(async () => {
-      await this.#flush();
+      await this.#flush('all');
       await this.#lanes.idle();
+      await this.#committing;
       await this.#commit();
     });
-    await Promise.race([work, sleep(this.#options.clock, withinMs)]);
+    let cancel = (): void => {};
+    const timeUp = new Promise<void>((resolve) => {
+      cancel = this.#options.clock.after(withinMs, resolve);
+    });
+    await Promise.race([work, timeUp]).finally(() => cancel());
     this.stop();
   }
 
@@ -208,6 +213,8 @@ export class Worker {
   async #batch(batch: SourceBatch, control: BatchControl): Promise<boolean> {
     const state = this.#partitions.get(partitionKey(batch));
     if (state === undefined || state.phase !== 'active' || this.#stopped) return false;
+    // Fetched before the seek that made the partition active: by name, so perhaps from a topic of that name that is gone.
+    if (!control.isCurrent()) return false;
     if (batch.fetchedFrom > state.next) {
       this.#options.source.seek(batch, state.next);
       return false;
@@ -230,7 +237,7 @@ export class Worker {
       await this.#options.clock.turn();
       if (state.epoch !== epoch || this.#stopped || !control.isCurrent()) return false;
     }
-    if (batch.next > state.next) state.next = batch.next;
+    state.advance(batch.next);
     state.logEnd = Math.max(batch.highWatermark, state.next);
     return true;
   }
@@ -238,7 +245,7 @@ export class Worker {
   // ---- gathering
 
   #gather(state: PartitionState, record: SourceRecord): void {
-    if (record.offset >= state.replayUntil && state.next < state.replayUntil) state.endReplay();
+    state.advance(record.offset);
     this.#current = state;
     this.#offset = record.offset;
     this.#options.gather(record, state, this.#sink);
@@ -262,7 +269,7 @@ export class Worker {
   }
 
   #isOverBound(): boolean {
-    return this.#rows.crowded > 0 || this.pendingBytes >= this.#options.maxPendingBytes;
+    return this.#rows.crowded > 0 || (this.#rows.total > 0 && this.pendingBytes >= this.#options.maxPendingBytes);
   }
 
   // ---- the loop
@@ -287,9 +294,9 @@ export class Worker {
       this.#lastFlushMs = now;
       await this.#flush();
     }
-    if (now - this.#lastLookMs >= lookIntervalMs) {
-      this.#lastLookMs = now;
-      this.#lanes.look(lookIntervalMs);
+    this.#lanes.look(lookIntervalMs);
+    if (now - this.#lastCommitsMs >= lookIntervalMs) {
+      this.#lastCommitsMs = now;
       this.#background(this.#readCommits());
     }
     this.#admission.forgetFullShards(now, FULL_SHARD_MS);
@@ -298,10 +305,14 @@ export class Worker {
     if (this.#paused && this.#isRoomy()) this.#resume();
   }
 
-  async #flush(): Promise<void> {
+  /**
+   * A shard that still waits for its first segment to be taken keeps its open one: while the ledger is away, segments
+   * grow instead of becoming ever more. `all`: nothing stays open.
+   */
+  async #flush(which: 'waiting' | 'all' = 'waiting'): Promise<void> {
     this.#wantsFlush = false;
     const gathered = [...this.#active()].map((state) => {
-      state.seal();
+      state.seal(which);
       return { state, epoch: state.epoch, to: state.next };
     });
     if (gathered.length === 0) return;
@@ -404,7 +415,8 @@ export class Worker {
   }
 
   #isRoomy(): boolean {
-    return this.#rows.crowded === 0 && this.pendingBytes < this.#options.maxPendingBytes * 0.75;
+    const { maxPendingBytes } = this.#options;
+    return this.#rows.crowded === 0 && (this.#rows.total === 0 || this.pendingBytes < maxPendingBytes * 0.75);
   }
 
   #resume(): void {
