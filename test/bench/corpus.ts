@@ -4,7 +4,13 @@
  */
 import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
-import { encodeRequest, type OtlpAttributes, type OtlpScopeSpans, type OtlpSpan } from '../support/otlp-encode.ts';
+import {
+  encodeRequest,
+  type OtlpAttributes,
+  type OtlpResourceSpans,
+  type OtlpScopeSpans,
+  type OtlpSpan,
+} from '../support/otlp-encode.ts';
 import { type Random, seeded } from '../support/random.ts';
 
 const ENVIRONMENTS = ['production', 'staging', 'canary', 'eu-production', 'load-test'];
@@ -37,10 +43,19 @@ export function readCorpus(file: string): Buffer[] {
 
 /** Records of at least `bytes` in all, one behind the other in one buffer as a decompressed fetch would hold them. */
 export function makeCorpus(bytes: number, seed: number): Buffer[] {
+  return make(bytes, seed, (random) => times(random.between(2, 5), () => region(random, random.between(2, 20))));
+}
+
+/** The same with one span in a record, about 1.4 kB. */
+export function makeSmallCorpus(bytes: number, seed: number): Buffer[] {
+  return make(bytes, seed, (random) => [region(random, 1, 1)]);
+}
+
+function make(bytes: number, seed: number, resourceSpans: (random: Random) => OtlpResourceSpans[]): Buffer[] {
   const random = seeded(seed);
   const records: Buffer[] = [];
   for (let made = 0; made < bytes; made += records.at(-1)!.length) {
-    records.push(encodeRequest({ resourceSpans: times(random.between(2, 5), () => region(random)) }, 'descending'));
+    records.push(encodeRequest({ resourceSpans: resourceSpans(random) }, 'descending'));
   }
   const all = Buffer.concat(records);
   let at = 0;
@@ -50,13 +65,13 @@ export function makeCorpus(bytes: number, seed: number): Buffer[] {
   });
 }
 
-function region(random: Random) {
+function region(random: Random, spans: number, scopes = random.between(1, 2)): OtlpResourceSpans {
   const service = `${random.pick(DOMAINS)}-${random.pick(ROLES)}`;
   return {
     resource: { attributes: resourceAttributes(random, service) },
-    scopeSpans: times(random.between(1, 2), (): OtlpScopeSpans => {
+    scopeSpans: times(scopes, (): OtlpScopeSpans => {
       const scope = { name: '@opentelemetry/instrumentation-http', version: '0.203.0' };
-      return { scope, spans: times(random.between(2, 20), () => span(random)) };
+      return { scope, spans: times(spans, () => span(random)) };
     }),
     schemaUrl: 'https://opentelemetry.io/schemas/1.37.0',
   };
