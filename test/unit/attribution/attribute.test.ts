@@ -63,7 +63,7 @@ test('series and bytes are those of the oracle, in every order of fields, and su
       expect(rowsOf(table, 1)).toEqual(exactSplit(record, second));
       expect(total()).toBe(2 * record.length);
     }),
-    { numRuns: 1500 },
+    { numRuns: 700 },
   );
 });
 
@@ -85,7 +85,7 @@ test('a record cut anywhere is malformed or sums to its length; the attributor w
       expect(attributor.attribute(record, table, plan)).toBeNull();
       expect(rowsOf(table)).toEqual(exactSplit(record, dims));
     }),
-    { numRuns: 60 },
+    { numRuns: 30 },
   );
 });
 
@@ -112,16 +112,16 @@ test('changed bytes are malformed or sum to their length', () => {
         expect(total()).toBe(bytes.length);
       },
     ),
-    { numRuns: 3000 },
+    { numRuns: 1200 },
   );
-  expect(accepted).toBeGreaterThan(100);
+  expect(accepted).toBeGreaterThan(50);
 });
 
 test('a record of many regions and megabytes is split as a small one is', () => {
   const spans = Array.from({ length: 400 }, (_, i) => ({
     name: 'n'.repeat(i),
     attributes: [
-      ['k', `v${i % 7}`],
+      ['k', `v${(i * 7) % 390}`],
       ['db.query.text', 'q'.repeat((i * 37) % 20_000)],
     ] as OtlpAttributes,
   }));
@@ -145,7 +145,7 @@ test('any bytes at all are malformed or sum to their length', () => {
         expect(total()).toBe(bytes.length);
       }
     }),
-    { numRuns: 5000 },
+    { numRuns: 3000 },
   );
 });
 
@@ -254,6 +254,11 @@ describe('which bytes a series gets', () => {
 
   test('bytes without a region go to the series with everything missing', () => {
     const table = tableFor([dim('k', 'any')]);
+    expect(attributor.attribute(Buffer.from('c03e05', 'hex'), table, table.plan('acme'))).toBeNull();
+    expect(rowsOf(table)).toEqual(new Map([['[["k","__missing__"]]', [3, 0]]]));
+    expect(
+      attributor.attribute(encodeRequest(oneSpan([['k', 'v']], []), 'ascending'), table, table.plan('acme')),
+    ).toBeNull();
     expect(attributor.attribute(Buffer.from('c03e05', 'hex'), table, table.plan('acme'))).toBeNull();
     expect(rowsOf(table)).toEqual(new Map([['[["k","__missing__"]]', [3, 0]]]));
   });
