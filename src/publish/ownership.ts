@@ -56,6 +56,8 @@ export class Ownership {
   #replicas: readonly string[] = [];
   #wantedOf: readonly (string | null)[] = [];
   #leaving = false;
+  /** Leases that ended without being given up: a renewal was refused or came too late. */
+  lost = 0;
 
   constructor(deps: OwnershipDeps) {
     this.#deps = deps;
@@ -139,13 +141,20 @@ export class Ownership {
 
   async #renew(): Promise<void> {
     const { leases, clock, leaseMs, width } = this.#deps;
-    for (const [shard, held] of this.#held) if (!this.#isInTime(held)) this.#giveUp(shard, held, null);
+    for (const [shard, held] of this.#held) {
+      if (this.#isInTime(held)) continue;
+      this.lost++;
+      this.#giveUp(shard, held, null);
+    }
     await eachBounded([...this.#held], width, async ([shard, held]) => {
       const sentMonotonicMs = clock.monotonicMs();
       const sentWallMs = clock.wallMs();
       const isOurs = await leases.renew(shard, held.token, leaseMs);
       if (isOurs) Object.assign(held, { sentMonotonicMs, sentWallMs });
-      else this.#drop(shard);
+      else {
+        this.lost++;
+        this.#drop(shard);
+      }
     });
   }
 

@@ -25,8 +25,11 @@ export type Snapshot = {
 };
 
 export type PublishStats = {
+  /** Shards with a lease; of these, shown and not shown yet. */
   readonly heldShards: number;
   readonly shownShards: number;
+  readonly waitingShards: number;
+  readonly leasesLost: number;
   readonly series: number;
   readonly tenants: number;
   /** Shards that could show nothing newer for longer than the alert's time. */
@@ -116,9 +119,12 @@ export class Publisher {
         if (account.tenant !== RECORDS_TENANT) tenants.add(account.tenant);
     }
     const { purgedSeries, removedAccounts } = this.#purging;
+    const heldShards = this.#ownership.held.length;
     return {
-      heldShards: this.#ownership.held.length,
+      heldShards,
       shownShards,
+      waitingShards: heldShards - shownShards,
+      leasesLost: this.#ownership.lost,
       series,
       tenants: tenants.size,
       frozenShards,

@@ -57,6 +57,7 @@ export class ShardReader {
   #mustReadAll = true;
   #readAllAtMs = 0;
   #behindSinceMs: number | null = null;
+  #alerted = false;
   readonly #removed = new Set<string>();
 
   constructor(shard: number, deps: ReaderDeps) {
@@ -252,14 +253,15 @@ export class ShardReader {
     const { clock, options, log } = this.#deps;
     const behind = usable && (this.#waiting || this.#blocked || this.#shown === null || this.#mustReadAll);
     if (!behind) {
-      if (this.behindMs >= options.alertAfterMs)
+      if (this.#alerted)
         log.info({ shard: this.#shard, series: this.#shown && seriesOf(this.#shown) }, 'the shard is up to date again');
       this.#behindSinceMs = null;
+      this.#alerted = false;
       return;
     }
-    const before = this.behindMs;
     this.#behindSinceMs ??= clock.monotonicMs();
-    if (before < options.alertAfterMs && this.behindMs >= options.alertAfterMs) {
+    if (!this.#alerted && this.behindMs >= options.alertAfterMs) {
+      this.#alerted = true;
       const markers = this.#latest && Object.fromEntries(this.#latest.highest);
       log.error(
         { shard: this.#shard, markers },
