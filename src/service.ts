@@ -10,8 +10,8 @@ import { hostname } from 'node:os';
 import { TenantChain } from './attribution/tenant.ts';
 import { kafkaOptions, ledgerOptions } from './commands/reach.ts';
 import type { Config } from './config/config.ts';
-import type { RecordSource, SourceHandler, TopicPartition } from './kafka/port.ts';
-import { createKafkaSource } from './kafka/source.ts';
+import type { SourceHandler, TopicPartition } from './kafka/port.ts';
+import { createKafkaSource, type KafkaSource } from './kafka/source.ts';
 import { sleep, systemClock } from './ledger/clock.ts';
 import { markerField, maxTenantsPerShard, RECORDS_MEASURES, RECORDS_TRACKER } from './ledger/keys.ts';
 import { MemoryLedger } from './ledger/memory-ledger.ts';
@@ -72,8 +72,9 @@ class Service {
   readonly #logger: Logger;
   readonly #metrics: SelfMetrics;
   readonly #health: Health = { ledgerUp: false, joined: false, waitingFor: 'the start', stopping: false };
+  readonly #isEmbedded: boolean;
   readonly #ledger: AnyLedger;
-  readonly #source: RecordSource;
+  readonly #source: KafkaSource;
   readonly #worker: Worker;
   readonly #publisher: Publisher;
   readonly #server: PublishServer;
@@ -85,6 +86,7 @@ class Service {
     this.#logger = logger;
     this.#metrics = metrics;
     const redis = ledgerOptions(config);
+    this.#isEmbedded = redis === null;
     this.#ledger = redis === null ? embeddedLedger() : openRedisLedger(redis);
     this.#source = createKafkaSource({ ...kafkaOptions(config), logger });
     const settings = tenantSettings(config);
@@ -107,7 +109,7 @@ class Service {
       fromBeginning: config.kafka.fromBeginning,
       onLoss: config.ledger.onLoss,
       patienceMs: PATIENCE_MS,
-      watch: watchWorker(metrics, logger, this.#health, redis === null),
+      watch: watchWorker(metrics, logger, this.#health, this.#isEmbedded),
       fatal: (error) => this.fault(error),
     });
     const publish = publishSettings(config);
@@ -215,6 +217,7 @@ class Service {
         this.#health.joined = true;
         this.#metrics.rebalances.add();
         this.#logger.info({ generation, partitions: partitions.length }, 'assigned');
+        if (this.#isEmbedded) this.#refuseCompany().catch((error: unknown) => this.fault(error));
         handler.assigned(generation, partitions);
       },
       lost: () => {
@@ -224,6 +227,19 @@ class Service {
         handler.lost();
       },
     };
+  }
+
+  /** An embedded ledger knows nothing of another replica's: each would count a part, and show it as the whole. */
+  async #refuseCompany(): Promise<void> {
+    const members = await this.#source.members().catch((error: unknown) => {
+      if (isTemporary(error)) return 1;
+      throw error;
+    });
+    if (members < 2) return;
+    throw new LedgerRefused(
+      `the group ${this.#config.kafka.groupId} has ${members} members, and an embedded ledger serves one: ` +
+        'set redis.url for all replicas, or give this one a kafka.group_id of its own',
+    );
   }
 
   /** The group's commits of every partition of the topics consumed, by marker; -1 where there is none. */

@@ -76,6 +76,17 @@ export class ClusterCalls {
     });
   }
 
+  /** How many members the group has, this one among them. */
+  members(): Promise<number> {
+    return this.#within('members of the group', async () => {
+      const { connections, groupId } = this.#options;
+      const { groups } = await connections.onCoordinator(groupId, (broker) =>
+        broker.describeGroups({ groupIds: [groupId] }),
+      );
+      return groups.reduce((sum, { members }) => sum + members.length, 0);
+    });
+  }
+
   async #metadata(names: readonly string[]): Promise<TopicMetadata[]> {
     const { topics } = await this.#options.connections.metadata(names);
     const found: TopicMetadata[] = [];

@@ -62,6 +62,7 @@ export type KafkajsBroker = {
     groupAssignment: readonly { memberId: string; memberAssignment: Buffer }[];
   }): Promise<{ memberAssignment: Buffer }>;
   heartbeat(q: { groupId: string; groupGenerationId: number; memberId: string }): Promise<unknown>;
+  describeGroups(q: { groupIds: readonly string[] }): Promise<{ groups: readonly { members: readonly unknown[] }[] }>;
   leaveGroup(q: { groupId: string; memberId: string }): Promise<unknown>;
   offsetCommit(q: {
     groupId: string;

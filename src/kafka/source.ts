@@ -29,6 +29,9 @@ export type KafkaSourceOptions = {
   readonly logger: SourceLogger;
 };
 
+/** `members`: how many the group has, this one among them. */
+export type KafkaSource = RecordSource & { members(): Promise<number> };
+
 const MIB = 1 << 20;
 const DEFAULT_SESSION_MS = 30_000;
 const DEFAULT_BYTES_PER_PARTITION = 16 * MIB;
@@ -96,5 +99,6 @@ export const createKafkaSource = (options: KafkaSourceOptions): KafkaSource => {
     topics: (names): Promise<readonly TopicInfo[]> => calls.topics(names),
     ranges: (partitions) => calls.ranges(partitions),
     clusterId: () => calls.clusterId(),
+    members: () => calls.members(),
   };
 };
