@@ -44,8 +44,6 @@ const REBALANCE_MS = 60_000;
 const UNFOLDING = 16;
 const LEAST_UNFOLDED = 64 * MIB;
 
-export type KafkaSource = RecordSource;
-
 /**
  * A member of a consumer group, on kafkajs's connections. Nothing connects before `start`. Throws a `TypeError` for
  * addresses that are none.
