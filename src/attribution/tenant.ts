@@ -81,7 +81,7 @@ export class TenantChain {
     const bytes = Buffer.from(value);
     // As Latin-1 every byte is one character, so different bytes are different keys.
     const key = bytes.toString('latin1', 0, MAX_TENANT_ID_BYTES + 1);
-    let outcome = bytes.length <= MAX_TENANT_ID_BYTES ? this.#outcomes.get(key) : undefined;
+    let outcome = this.#outcomes.get(key);
     if (outcome === undefined) {
       outcome = outcomeOf(bytes.toString());
       if (this.#outcomes.size >= REMEMBERED) this.#outcomes.clear();
