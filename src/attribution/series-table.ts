@@ -60,8 +60,8 @@ type Shape = { readonly account: number; readonly labels: readonly string[] };
 /** The house's own accounts have few series by construction, and they never grow stale. */
 const RESERVED_LIMIT = 1000;
 const RESERVED_STALE_S = 10 * 365 * 86_400;
-/** What a tenant's plan, account and shape take beside typed arrays, roughly. */
-const PLAN_BYTES = 600;
+/** What a plan, and what a shape with its account, take beside typed arrays, roughly. */
+const PLAN_BYTES = 300;
 
 export class SeriesTable {
   /** In the order of their indices. */
@@ -110,7 +110,7 @@ export class SeriesTable {
       this.#slotPlaces.byteLength +
       this.#words.byteLength +
       this.#tuplePlaces.byteLength +
-      this.#shapes.length * PLAN_BYTES
+      (this.#plans.size + this.#shapes.length) * PLAN_BYTES
     );
   }
 

@@ -41,6 +41,8 @@ export type TenantHeader = { readonly name: string; readonly value: Uint8Array }
 
 /** Outcomes kept for header values seen. A client that makes up tenants only makes it forget. */
 const REMEMBERED = 1024;
+/** What of an id that is too long gets into the text about it. */
+const SHOWN_BYTES = 512;
 
 /**
  * The chain of sources. The first with a value that is not empty decides; where none has one, the default. An invalid
@@ -78,14 +80,16 @@ export class TenantChain {
 
   #outcomeOf(value: Uint8Array): TenantOutcome {
     if (this.#lastValue.length > 0 && this.#lastValue.equals(value)) return this.#lastOutcome;
-    const bytes = Buffer.from(value);
+    // A value that is too long is not kept at all, and shown only so far.
+    const bytes = Buffer.from(value.subarray(0, SHOWN_BYTES));
+    if (bytes.length > MAX_TENANT_ID_BYTES) return outcomeOf(bytes.toString());
     // As Latin-1 every byte is one character, so different bytes are different keys.
-    const key = bytes.toString('latin1', 0, MAX_TENANT_ID_BYTES + 1);
+    const key = bytes.latin1Slice();
     let outcome = this.#outcomes.get(key);
     if (outcome === undefined) {
       outcome = outcomeOf(bytes.toString());
       if (this.#outcomes.size >= REMEMBERED) this.#outcomes.clear();
-      if (bytes.length <= MAX_TENANT_ID_BYTES) this.#outcomes.set(key, outcome);
+      this.#outcomes.set(key, outcome);
     }
     this.#lastValue = bytes;
     this.#lastOutcome = outcome;

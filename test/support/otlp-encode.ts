@@ -95,13 +95,6 @@ export function encodeRequest(request: OtlpRequest, style: 'ascending' | 'descen
   return out.take();
 }
 
-/** The bytes of one AnyValue, without tag and length. */
-export function encodeAnyValue(value: OtlpValue, style: 'ascending' | 'descending' | EncodeStyle): Buffer {
-  const out = new BackwardWriter(typeof style === 'string' ? { order: style } : style);
-  out.fields(valueFields(value));
-  return out.take();
-}
-
 class BackwardWriter {
   readonly collector: boolean;
   readonly #style: EncodeStyle;

@@ -147,6 +147,13 @@ test('ten thousand tenants with a series each are small', () => {
   expect(table.footprint / 10_000).toBeLessThan(1000);
 });
 
+test('tenants that are not tracked weigh something too', () => {
+  const table = make(() => ({ trackers: [] }));
+  const before = table.footprint;
+  for (let i = 0; i < 1000; i++) table.plan(`tenant-${i}`);
+  expect(table.footprint).toBeGreaterThan(before + 100_000);
+});
+
 test('the house has series of its own', () => {
   const table = make();
   const one = table.reserved('__records__', 'discards', { tenant_id: 'a', reason: 'malformed' });

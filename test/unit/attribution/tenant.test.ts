@@ -80,6 +80,8 @@ test('an answer does not depend on the ones before, and nothing of a header is k
   expect(chain.resolve([header('X-Scope-OrgID', 'a'.repeat(200))])).toEqual(
     invalid('tenant ID is too long: max 150 characters'),
   );
+  const huge = chain.resolve([header('X-Scope-OrgID', '|'.repeat(1_000_000))]);
+  expect([huge.kind, JSON.stringify(huge).length < 1000]).toEqual(['discard', true]);
   expect(chain.resolve([header('X-Scope-OrgID', 'a'.repeat(150))])).toEqual(tenant('a'.repeat(150)));
 });
 
