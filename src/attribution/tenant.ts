@@ -84,7 +84,7 @@ export class TenantChain {
     const bytes = Buffer.from(value.subarray(0, SHOWN_BYTES));
     if (bytes.length > MAX_TENANT_ID_BYTES) return outcomeOf(bytes.toString());
     // As Latin-1 every byte is one character, so different bytes are different keys.
-    const key = bytes.latin1Slice();
+    const key = bytes.toString('latin1');
     let outcome = this.#outcomes.get(key);
     if (outcome === undefined) {
       outcome = outcomeOf(bytes.toString());
