@@ -1,0 +1,101 @@
+/**
+ * A scrape of many series: ours beside prom-client with the same series in the same run, each in a process of its own
+ * and asked over HTTP by this one.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { get } from 'node:http';
+import { join } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { type BenchRow, median } from './row.ts';
+import type { ServerReport } from './scrape-server.ts';
+
+type Measured = {
+  readonly plainMs: number;
+  readonly gzipMs: number;
+  readonly blockMs: number;
+  readonly bytesPerSeries: number;
+  readonly growthMb: number;
+};
+
+const SCRAPES = 7;
+
+export const rows = async ({ quick = false }: { readonly quick?: boolean }): Promise<BenchRow[]> => {
+  const series = quick ? 10_000 : 100_000;
+  const yardstick = await measure('prom-client', series);
+  const ours = await measure('ours', series);
+  const row = (name: string, of: keyof Measured, unit: string): BenchRow => ({
+    group: 'scrape',
+    row: `${series.toLocaleString('en')} series: ${name} (yardstick: prom-client)`,
+    yardstick: yardstick[of],
+    ours: ours[of],
+    unit,
+    ratio: ours[of] / yardstick[of],
+  });
+  return [
+    row('time to the last byte', 'plainMs', 'ms'),
+    row('the same, gzip', 'gzipMs', 'ms'),
+    row('longest event-loop block', 'blockMs', 'ms'),
+    row('memory per series', 'bytesPerSeries', 'B'),
+    row('growth of the process over the scrapes', 'growthMb', 'MB'),
+  ];
+};
+
+const measure = async (kind: 'ours' | 'prom-client', series: number): Promise<Measured> => {
+  const child = fork(join(import.meta.dirname, 'scrape-server.ts'), [kind, String(series)], {
+    execArgv: ['--expose-gc'],
+  });
+  try {
+    const { port } = await reported(child);
+    const lines = await scrape(port, {});
+    if (lines < series) throw new Error(`${kind} answered ${lines} lines for ${series} series`);
+    await asked(child);
+    const before = await asked(child);
+    const plain: number[] = [];
+    const gzip: number[] = [];
+    for (let i = 0; i < SCRAPES; i++) {
+      plain.push(await timed(() => scrape(port, {})));
+      gzip.push(await timed(() => scrape(port, { 'Accept-Encoding': 'gzip' })));
+    }
+    const after = await asked(child);
+    return {
+      plainMs: median(plain),
+      gzipMs: median(gzip),
+      blockMs: after.blockMs,
+      bytesPerSeries: after.bytesPerSeries,
+      growthMb: Math.max(0, after.rssBytes - before.rssBytes) / 1e6,
+    };
+  } finally {
+    child.disconnect();
+    await once(child, 'exit');
+  }
+};
+
+const timed = async (work: () => Promise<unknown>): Promise<number> => {
+  const beganMs = performance.now();
+  await work();
+  return performance.now() - beganMs;
+};
+
+const asked = (child: ChildProcess): Promise<ServerReport> => {
+  child.send('report');
+  return reported(child);
+};
+
+const reported = async (child: ChildProcess): Promise<ServerReport> => {
+  const [report] = (await once(child, 'message')) as [ServerReport];
+  return report;
+};
+
+/** Reads a whole answer; the number of line feeds in it. */
+const scrape = (port: number, headers: Record<string, string>): Promise<number> =>
+  new Promise((resolve, reject) => {
+    get({ host: '127.0.0.1', port, path: '/usage_metrics', headers }, (response) => {
+      let lines = 0;
+      response.on('data', (chunk: Buffer) => {
+        for (let at = chunk.indexOf(10); at >= 0; at = chunk.indexOf(10, at + 1)) lines++;
+      });
+      response.on('end', () => resolve(lines));
+      response.on('error', reject);
+    }).on('error', reject);
+  });
