@@ -11,6 +11,7 @@ export type Sample = {
  *
  *   line   = name [ "{" [ pair { "," pair } [ "," ] ] "}" ] " " value [ " " timestamp ]
  *   pair   = label "=" '"' { character | "\\" | "\"" | "\n" } '"'
+ *   value  = as Go's ParseFloat takes it, so `Nan` too
  */
 export function parseExposition(text: string): Sample[] {
   const samples: Sample[] = [];
@@ -31,7 +32,7 @@ export function parseExposition(text: string): Sample[] {
 }
 
 const LINE =
-  /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{((?:[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\[\\"n])*",?)*)\})? (NaN|[+-]Inf|[+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)(?: -?[0-9]+)?$/;
+  /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{((?:[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\[\\"n])*",?)*)\})? ([Nn]a[Nn]|[+-]Inf|[+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)(?: -?[0-9]+)?$/;
 const PAIR = /([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\[\\"n])*)"/g;
 
 function unescaped(escaped: string): string {

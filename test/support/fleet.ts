@@ -36,12 +36,22 @@ export type Fleet = {
   readonly brokers: readonly string[];
   readonly topic: string;
   readonly group: string;
-  readonly partitions: number;
+  /** Set it where the topic was given more of them. */
+  partitions: number;
   readonly redis: RedisServer;
   /** In the order in which they were added; also those that are down. */
   readonly replicas: readonly Replica[];
+  /** What the ledger must hold. */
   readonly truth: Truth;
   readonly traffic: Traffic;
+  /** A new, empty truth: what was written so far will not be in the ledger any more. */
+  forgetTruth(): void;
+  /** Everything that was written belongs into the ledger again. */
+  recallTruth(): void;
+  /** The topic was made again: what was written so far is counted, and no longer in the log. */
+  forgetLog(): void;
+  /** Writes so many records of traffic that will be taken away before they are read. Answers the records by partition. */
+  writeInVain(records: number): Promise<number[]>;
   producer(): Promise<HonestProducer>;
   /** One more replica; does not wait until it is ready. */
   add(config?: ReplicaConfig): Promise<Replica>;
@@ -68,10 +78,18 @@ const SHORT_TIMES = {
 } as const;
 
 export async function startFleet(options: FleetOptions): Promise<Fleet> {
-  const { brokers, partitions = 4 } = options;
+  const { brokers } = options;
+  let partitions = options.partitions ?? 4;
   const name = uniqueName(options.name);
   const redis = await startRedis(options.redis === undefined ? {} : { config: options.redis });
-  const truth = new Truth();
+  let truth = new Truth();
+  const everything = new Truth();
+  const written = (record: TrafficRecord): void => {
+    truth.add(record);
+    everything.add(record);
+  };
+  /** Records of the log that are not in the truth; negative: the other way round. */
+  let beside = 0;
   const traffic = new Traffic(20_260_821);
   const replicas: Replica[] = [];
   let made: Promise<HonestProducer> | undefined;
@@ -96,9 +114,23 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
   const send = async (record: TrafficRecord, partition = 0) => {
     const { value, headers } = record;
     await (await producer()).send(name, partition, [{ value, headers }]);
-    truth.add(record);
+    written(record);
   };
+  const write = async (records: number, tell: (record: TrafficRecord) => void) => {
+    const writer = await producer();
+    const counts: number[] = new Array(partitions).fill(0);
+    for (let left = records, partition = 0; left > 0; left -= 5, partition = (partition + 1) % partitions) {
+      const some = Array.from({ length: Math.min(5, left) }, () => traffic.next(Date.now()));
+      const messages = some.map(({ value, headers }) => ({ value, headers }));
+      await writer.send(name, partition, messages);
+      for (const record of some) tell(record);
+      counts[partition]! += some.length;
+    }
+    return counts;
+  };
+  const flows = new Set<AbortController>();
   const stop = async () => {
+    for (const flow of flows) flow.abort();
     for (const replica of replicas) replica.signal('SIGKILL');
     await Promise.all(replicas.map((replica) => replica.stop(0)));
     await (await made)?.disconnect().catch(() => {});
@@ -117,23 +149,46 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
     brokers,
     topic: name,
     group: name,
-    partitions,
+    get partitions() {
+      return partitions;
+    },
+    set partitions(count) {
+      partitions = count;
+    },
     redis,
     replicas,
-    truth,
+    get truth() {
+      return truth;
+    },
     traffic,
+    forgetTruth: () => {
+      beside += truth.records;
+      truth = new Truth();
+    },
+    recallTruth: () => {
+      truth = everything;
+      beside = 0;
+    },
+    forgetLog: () => {
+      beside = -truth.records;
+    },
+    writeInVain: async (records) => {
+      beside += records;
+      return write(records, () => {});
+    },
     producer,
     add,
     ready,
     send,
     flow: async (recordsPerSecond = 40) => {
       const until = new AbortController();
+      flows.add(until);
       const flowing = feed({
         producer: await producer(),
         topic: name,
         partitions,
         traffic,
-        truth,
+        truth: { add: written },
         recordsPerSecond,
         until: until.signal,
       });
@@ -146,19 +201,10 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
       };
     },
     write: async (records) => {
-      const writer = await producer();
-      for (let left = records, partition = 0; left > 0; left -= 5, partition = (partition + 1) % partitions) {
-        const some = Array.from({ length: Math.min(5, left) }, () => traffic.next(Date.now()));
-        await writer.send(
-          name,
-          partition,
-          some.map(({ value, headers }) => ({ value, headers })),
-        );
-        for (const record of some) truth.add(record);
-      }
+      await write(records, written);
     },
     settle: async (timeoutMs = 30_000) => {
-      await confirmTruth(brokers, name, truth);
+      await confirmTruth(brokers, name, { records: truth.records + beside });
       await untilExact(redis.url, truth, timeoutMs, replicas);
       await untilNoLag({ brokers, group: name, topic: name }, timeoutMs);
       await untilExact(redis.url, truth, 0, replicas);

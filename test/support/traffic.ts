@@ -131,7 +131,7 @@ export type FeedOptions = {
   readonly topic: string;
   readonly partitions: number;
   readonly traffic: Traffic;
-  readonly truth: Truth;
+  readonly truth: Pick<Truth, 'add'>;
   /** Records a second; where the machine cannot keep up, fewer. */
   readonly recordsPerSecond: number;
   /** Ends the traffic after the send under way. */
@@ -156,7 +156,11 @@ export async function feed(options: FeedOptions): Promise<void> {
 }
 
 /** Rejects when the topic does not hold exactly the records of the truth: then the truth is none. */
-export async function confirmTruth(brokers: readonly string[], topic: string, truth: Truth): Promise<void> {
+export async function confirmTruth(
+  brokers: readonly string[],
+  topic: string,
+  truth: Pick<Truth, 'records'>,
+): Promise<void> {
   const ends = await endOffsets(brokers, topic);
   const held = ends.reduce((sum, end) => sum + end, 0);
   if (held !== truth.records) throw new Error(`the topic ${topic} holds ${held} records, the truth ${truth.records}`);

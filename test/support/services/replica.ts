@@ -18,7 +18,7 @@ export type ReplicaConfig = { readonly [section: string]: unknown };
 
 export type ReplicaOptions = {
   readonly name: string;
-  /** The configuration file's content. `server` (host and port) is set here. */
+  /** The configuration file's content. The host and the port are set here unless it says others. */
   readonly config: ReplicaConfig;
   readonly env?: Readonly<Record<string, string>>;
   /** `dist` (the default) is what users run; `src` needs no build. */
@@ -54,7 +54,8 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
   const dir = scratchDirectory(options.name);
   const port = await freePort();
   const configFile = join(dir, 'tracetally.yaml');
-  writeFileSync(configFile, stringify({ ...options.config, server: { host: '127.0.0.1', port } }));
+  const server = { host: '127.0.0.1', port, ...(options.config.server as object | undefined) };
+  writeFileSync(configFile, stringify({ ...options.config, server }));
   const logFile = join(dir, 'replica.log');
   const launch = () =>
     startProcess({
