@@ -188,7 +188,8 @@ const judgeHolds = (
 
 /**
  * Sums of an account have no birth in the ledger. That one is new is known to an owner that has shown the shard without
- * it, and of a total also by this: all that it ever held is in series that are still held.
+ * it, or by this: every series that the account ever had is there and still held. Overflow begins after the first series,
+ * so whoever showed it before still held it too. (A limit raised from 0 is the exception: overflow without a series.)
  */
 const judgeSums = (
   { start, holdUs }: ReadingContext,
@@ -200,12 +201,12 @@ const judgeSums = (
   if (holdUs === 0) return { overflowHold: 0, totalHold: 0 };
   const kept = (until: number): number => (until > start.counter ? until : 0);
   const { live, admissions, overflow, retired } = totals;
-  const isYoung = live > 0 && fresh === live && admissions === live && isZero(overflow) && isZero(retired);
+  const isYoung = live > 0 && fresh === live && admissions === live && isZero(retired);
   const total = shown !== undefined ? kept(shown.totalHold) : shownTable || isYoung ? Number.POSITIVE_INFINITY : 0;
   if (isZero(overflow)) return { overflowHold: 0, totalHold: total };
   const isNew = shown === undefined || isZero(shown.totals.overflow);
   const before = shown === undefined ? 0 : kept(shown.overflowHold);
-  return { overflowHold: isNew && shownTable ? Number.POSITIVE_INFINITY : before, totalHold: total };
+  return { overflowHold: isNew && (shownTable || isYoung) ? Number.POSITIVE_INFINITY : before, totalHold: total };
 };
 
 const isZero = (amounts: readonly number[]): boolean => amounts.every((amount) => amount === 0);

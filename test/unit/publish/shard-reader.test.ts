@@ -261,6 +261,26 @@ describe('birth at zero', () => {
     expect(holds()).toEqual([false, false]);
   });
 
+  test('holds the sums, overflow too, that the first table of an owner shows of an account whose series are all held', async () => {
+    const shard = await one('t', 1);
+    const holds = (): boolean[] => {
+      const [version] = [...shard.reader.table!.accounts.values()];
+      return [version!.totalHold > shard.reader.table!.counter, version!.overflowHold > shard.reader.table!.counter];
+    };
+    await shard.add('t', [
+      [service('a'), 5, 1],
+      [service('b'), 5, 1],
+    ]);
+    shard.newReader();
+    await shard.show();
+    expect(holds()).toEqual([true, true]);
+    pass(shard, 80);
+    await renew(shard);
+    shard.newReader();
+    await shard.show();
+    expect(holds()).toEqual([false, false]);
+  });
+
   test('there is none with a hold of 0', async () => {
     const shard = await one('t', 1, { holdMs: 0 });
     await shard.add('t', [
