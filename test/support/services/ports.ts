@@ -16,12 +16,6 @@ export async function freePort(): Promise<number> {
   throw new Error('found no free port on 127.0.0.1');
 }
 
-export async function freePorts(count: number): Promise<number[]> {
-  const ports: number[] = [];
-  for (let i = 0; i < count; i += 1) ports.push(await freePort());
-  return ports;
-}
-
 const given = new Set<number>();
 
 function isFree(port: number): Promise<boolean> {
