@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, jest, test } from '@jest/globals';
+import type { TopicPartition } from '../../src/kafka/port.ts';
 import { sharedKafka } from '../support/shared-servers.ts';
 import { type Codec, connectProducer, createTopic, kafkaClient, withAdmin } from '../support/topics.ts';
 import { Member, own } from './kafka-listener.ts';
@@ -29,6 +30,12 @@ const fill = async (topic: string, partition: number, count: number, bytes = 10)
 const sleepUntilFetched = async (member: Member): Promise<void> => {
   const until = performance.now() + 1200;
   await member.until('a few fetches', () => performance.now() > until);
+};
+
+/** A member that was put out may not know it yet; the coordinator does. */
+const expectToBeMember = async (member: Member, where: TopicPartition): Promise<void> => {
+  await member.source.commit(member.generation, [{ ...where, offset: 1, metadata: '' }]);
+  expect(member.told.filter(({ kind }) => kind === 'assigned' || kind === 'lost')).toHaveLength(1);
 };
 
 test('records of all codecs arrive whole, in order, with headers as they were', async () => {
@@ -214,17 +221,19 @@ test('a pause longer than the session keeps the membership, and a resume is felt
   const member = await new Member({ brokers, groupId, topics: [topic], sessionTimeoutMs: 1000 }).start();
   await fill(topic, 0, 1);
   await member.until('the first record', (m) => m.values.length === 1);
-  member.source.pause(all);
-  const pausedAt = performance.now();
-  await fill(topic, 0, 1);
-  await fill(topic, 1, 1);
-  await member.until('three sessions', () => performance.now() - pausedAt > 3000);
-  expect(member.values).toHaveLength(1);
-  member.source.resume(all);
-  const resumedAt = performance.now();
-  await member.until('the other records', (m) => m.values.length === 3);
-  expect(performance.now() - resumedAt).toBeLessThan(1000);
-  expect(member.told.filter(({ kind }) => kind === 'assigned' || kind === 'lost')).toHaveLength(1);
+  for (let round = 1; round <= 3; round++) {
+    member.source.pause(all);
+    const pausedAt = performance.now();
+    await fill(topic, 0, 1);
+    await fill(topic, 1, 1);
+    await member.until('more than a session', () => performance.now() - pausedAt > 1500);
+    expect(member.values).toHaveLength(round * 2 - 1);
+    member.source.resume(all);
+    const resumedAt = performance.now();
+    await member.until('the other records', (m) => m.values.length === round * 2 + 1);
+    expect(performance.now() - resumedAt).toBeLessThan(400);
+  }
+  await expectToBeMember(member, all[0]!);
 });
 
 test('a handler that takes longer than the session keeps the membership, and holds one partition only', async () => {
@@ -251,7 +260,7 @@ test('a handler that takes longer than the session keeps the membership, and hol
   ).start();
   await member.until('the slow record', (m) => m.values.length === 1);
   expect(most).toBe(1);
-  expect(member.told.filter(({ kind }) => kind === 'assigned' || kind === 'lost')).toHaveLength(1);
+  await expectToBeMember(member, { topic, partition: 0 });
 });
 
 test('a handler that throws stops the source for good, visibly', async () => {
