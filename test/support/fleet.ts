@@ -258,12 +258,17 @@ export async function killReplica(replica: Replica): Promise<void> {
   await replica.exit();
 }
 
+/** Answers what `/ready` says. A replica that only just starts may not listen yet. */
 export async function untilUnready(replica: Replica, timeoutMs: number): Promise<string> {
   return waitFor(
     async () => {
-      const answer = await fetch(`${replica.url}/ready`);
-      const text = await answer.text();
-      return answer.status === 503 ? { done: true, value: text } : { done: false, seen: text };
+      try {
+        const answer = await fetch(`${replica.url}/ready`);
+        const text = await answer.text();
+        return answer.status === 503 ? { done: true, value: text } : { done: false, seen: text };
+      } catch (error) {
+        return { done: false, seen: error };
+      }
     },
     { timeoutMs, what: `${replica.name} to say that it is not ready` },
   );
