@@ -81,9 +81,8 @@ export class RedisConnection {
 
   /** The servers that take writes, to be asked about themselves. */
   async masters(): Promise<readonly Redis[]> {
-    return this.#answered(async () =>
-      this.#client instanceof Cluster ? this.#client.nodes('master') : [this.#client],
-    );
+    await this.#untilReady();
+    return this.#client instanceof Cluster ? this.#client.nodes('master') : [this.#client];
   }
 
   async close(): Promise<void> {
@@ -93,7 +92,7 @@ export class RedisConnection {
 
   async #answered<T>(ask: () => Promise<T>): Promise<T> {
     try {
-      if (this.#client.status !== 'ready') await this.#untilReady();
+      await this.#untilReady();
       const answer = await ask();
       this.#setUp(true);
       return answer;
@@ -105,6 +104,7 @@ export class RedisConnection {
   }
 
   async #untilReady(): Promise<void> {
+    if (this.#client.status === 'ready') return;
     const timer = new AbortController();
     const goOn = (): void => timer.abort();
     this.#waiting.add(goOn);
@@ -128,6 +128,8 @@ const commonOptions = ({ username, password, tls, commandTimeoutMs = 10_000 }: R
   commandTimeout: commandTimeoutMs,
   socketTimeout: commandTimeoutMs + 2_000,
   disconnectTimeout: 500,
+  // It asks INFO, which a user may not be allowed; a server that still loads says so to every command.
+  enableReadyCheck: false,
   autoResendUnfulfilledCommands: false,
   maxRetriesPerRequest: 0,
   reconnectOnError: (error: Error) => startsWith(error, 'READONLY'),

@@ -109,7 +109,7 @@ const unlessForbidden = async <T>(ask: () => Promise<T>): Promise<T | null> => {
 const examineCommands = async (redis: RedisConnection, keys: LedgerKeys): Promise<Finding[]> => {
   const missing = new Set<string>();
   for (const [command, error] of await probe(redis, keys))
-    if (/NOPERM|can't run this command|unknown (redis )?command/i.test(error)) missing.add(command);
+    if (/NOPERM|no permissions|can't run this command|unknown (redis )?command/i.test(error)) missing.add(command);
   if (missing.size === 0) return [];
   const names = [...missing].join(', ');
   return [
