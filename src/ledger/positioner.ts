@@ -194,7 +194,8 @@ export class Positioner {
     const held = commits.get(partitionKey(state));
     const note = held === undefined ? null : readCommitMetadata(held.metadata);
     if (held !== undefined && note !== null && note.topicId !== info.id) state.remade = true;
-    const isOurs = held !== undefined && held.offset !== null && (note === null || note.topicId === info.id);
+    // Without a note it is an operator's, of the topic that had the name then.
+    const isOurs = held?.offset != null && (note === null ? !state.remade : note.topicId === info.id);
     const commit = isOurs ? { offset: held.offset!, start: note?.start ?? state.start } : null;
     const decision = decidePosition({
       field: state.field,
@@ -279,8 +280,8 @@ export class Positioner {
     untold.gap = { from: Math.min(untold.gap?.from ?? from, from), to: Math.max(untold.gap?.to ?? to, to) };
   }
 
-  /** A call whose answer was lost may have done all that a later round would have told: so it is told at the end, once. */
-  #tellUntold({ topic, partition, untold }: PartitionState): void {
+  /** A call whose answer was lost may have done all that a later round would have told: so it is told at the end, once, or when the partition goes. */
+  tellUntold({ topic, partition, untold }: PartitionState): void {
     const { watch } = this.#options;
     if (untold.lost.size > 0)
       watch({ kind: 'ledger_loss', shards: [...untold.lost], stopped: false, topic, partition });
@@ -306,7 +307,7 @@ export class Positioner {
     state.replayUntil = isUntouched ? Math.max(state.replayUntil, state.commit) : Math.max(0, state.commit);
     state.logEnd = range.end;
     this.#options.activate(state);
-    this.#tellUntold(state);
+    this.tellUntold(state);
     this.#options.watch({ kind: 'positioned', next: state.next, commit: state.commit, topic, partition });
     const lost = state.commit - state.lowestMarker;
     if (lost > 0) this.#options.watch({ kind: 'lost_writes', records: lost, topic, partition });

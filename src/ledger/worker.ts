@@ -445,6 +445,7 @@ export class Worker {
   }
 
   #forget(state: PartitionState): void {
+    this.#positioner.tellUntold(state);
     state.drop();
   }
 

@@ -12,9 +12,18 @@ export type LedgerFaults = {
   late: number;
   /** Whether the server of a shard (null: of what lies outside) can be reached. */
   isAway: (shard: number | null) => boolean;
-  /** Told after every call that took effect. */
-  onServed: (method: string, shard: number | null) => void | Promise<void>;
+  /** Told after every call that took effect, in the order of the effects. */
+  onServed: (served: Served) => void | Promise<void>;
 };
+
+export type Served = {
+  readonly method: string;
+  readonly shard: number | null;
+  readonly args: readonly unknown[];
+  readonly answer: unknown;
+};
+
+const UNAVAILABLE = new LedgerUnavailable('simulated');
 
 const METHODS = [
   'examine',
@@ -39,7 +48,6 @@ const METHODS = [
   'renew',
   'release',
   'free',
-  'owner',
 ] as const;
 const OUTSIDE: ReadonlySet<string> = new Set(['examine', 'claim', 'firstSight', 'signIn', 'signOut']);
 
@@ -63,10 +71,10 @@ export const faultyLedger = (
     new Promise((resolve, reject) => {
       const shard = shardOfCall(method, args);
       const fate = random();
-      const fail = (): void => reject(new LedgerUnavailable('simulated'));
+      const fail = (): void => reject(UNAVAILABLE);
       const serve = async (): Promise<unknown> => {
         const answer = await (server as unknown as Record<string, Method>)[method]!(...args);
-        await faults.onServed(method, shard);
+        await faults.onServed({ method, shard, args, answer });
         return answer;
       };
       if (faults.isAway(shard) || fate < faults.callFailure / 2) {

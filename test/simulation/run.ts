@@ -10,11 +10,13 @@ const { values } = parseArgs({
     from: { type: 'string', default: '1' },
     count: { type: 'string', default: '1000' },
     verbose: { type: 'boolean', default: false },
+    failures: { type: 'string', default: '3' },
   },
 });
 
 const from = Number(values.seed ?? values.from);
 const count = values.seed === undefined ? Number(values.count) : 1;
+let samples = 0;
 const faults: Record<string, number> = {};
 let records = 0;
 let failures = 0;
@@ -23,15 +25,16 @@ for (let seed = from; seed < from + count; seed++) {
   try {
     const report = await runSchedule({ seed, verbose: values.verbose });
     records += report.records;
-    for (const [kind, times] of Object.entries(report.faults)) faults[kind] = (faults[kind] ?? 0) + times;
+    samples += report.samples;
+    for (const [kind, times] of Object.entries(report.counts)) faults[kind] = (faults[kind] ?? 0) + times;
   } catch (error) {
     failures++;
     process.stdout.write(`${error instanceof Error ? error.message : String(error)}\n\n`);
-    if (failures >= 3) break;
+    if (failures >= Number(values.failures)) break;
   }
 }
 const seconds = (performance.now() - began) / 1000;
 process.stdout.write(
-  `${count} schedules, ${records} records, ${failures} failures, ${seconds.toFixed(1)} s\n${JSON.stringify(faults, null, 1)}\n`,
+  `${count} schedules, ${records} records, ${samples} samples, ${failures} failures, ${seconds.toFixed(1)} s\n${JSON.stringify(faults, null, 1)}\n`,
 );
 process.exit(failures > 0 ? 1 : 0);

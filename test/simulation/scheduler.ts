@@ -19,6 +19,9 @@ export const seededRandom = (seed: number): Random => {
 
 type Event = { readonly at: number; readonly order: number; run: (() => void | Promise<void>) | null };
 
+/** Milliseconds. */
+const GRID_MS = 5;
+
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 export class Scheduler {
@@ -28,9 +31,10 @@ export class Scheduler {
   readonly #heap: Event[] = [];
   #order = 0;
 
-  /** Runs it at now + ms (whole ms, so that many fall together). Answers what cancels it. */
+  /** Runs it at now + ms (on a grid, so that many fall together). Answers what cancels it. */
   in(ms: number, run: () => void | Promise<void>): () => void {
-    const event: Event = { at: this.now + Math.max(0, Math.ceil(ms)), order: this.#order++, run };
+    const at = Math.ceil((this.now + Math.max(0, ms)) / GRID_MS) * GRID_MS;
+    const event: Event = { at, order: this.#order++, run };
     this.#push(event);
     return () => {
       event.run = null;
@@ -46,7 +50,8 @@ export class Scheduler {
         const event = this.#pop();
         if (event.run === null) continue;
         this.events++;
-        await event.run();
+        const running = event.run();
+        if (running !== undefined) await running;
       }
       await settled();
       if (done !== undefined && this.now >= nextCheck) {

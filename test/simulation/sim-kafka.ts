@@ -29,14 +29,18 @@ export class SimSourceError extends Error {
 export type SimLog = {
   start: number;
   end: number;
-  /** Ascending offsets, with holes. */
+  /** Ascending offsets, with holes; also those below `start`, which nobody can fetch. */
   readonly records: SourceRecord[];
+  /** Offsets that stood for other records before the log was cut. */
+  readonly rewritten: { readonly from: number; readonly to: number }[];
 };
 
 type SimTopic = { readonly name: string; readonly id: string; readonly logs: SimLog[] };
 type Member = { readonly source: SimSource; joinedAt: number };
 
 export type KafkaFaults = {
+  /** The client hands over stale batches as if they were current. */
+  isCareless: boolean;
   /** Chance that a call's answer, or the call, is lost. */
   callFailure: number;
   /** Chance that a batch fetched before a seek is handed over after it. */
@@ -54,8 +58,8 @@ export class SimKafka {
   readonly commits = new Map<string, { offset: number; metadata: string }>();
   generation = 0;
   isAway = false;
-  /** Told of every commit that took effect. */
-  onCommit: (request: CommitRequest, before: number) => void = () => {};
+  /** Told of every commit that takes effect, with what it replaces. */
+  onCommit: (request: CommitRequest, before: { offset: number; metadata: string } | undefined) => void = () => {};
   #members = new Set<Member>();
   #rebalancing = false;
   #ids = 0;
@@ -67,12 +71,12 @@ export class SimKafka {
   }
 
   createTopic(name: string, partitions: number): void {
-    const logs = Array.from({ length: partitions }, () => ({ start: 0, end: 0, records: [] }));
+    const logs = Array.from({ length: partitions }, emptyLog);
     this.topics.set(name, { name, id: `id${this.#ids++}`, logs });
   }
 
   addPartition(name: string): void {
-    this.topics.get(name)!.logs.push({ start: 0, end: 0, records: [] });
+    this.topics.get(name)!.logs.push(emptyLog());
     this.rebalance();
   }
 
@@ -85,6 +89,20 @@ export class SimKafka {
     const offset = log.end++;
     if (value !== null) log.records.push({ ...value, offset, timestampMs: this.scheduler.now });
     return offset;
+  }
+
+  /** Retention, or an operator, takes what lies below. */
+  trim(where: TopicPartition, start: number): void {
+    const log = this.log(where)!;
+    log.start = Math.max(log.start, Math.min(start, log.end));
+  }
+
+  /** An unclean election: the new leader lacks the newest records. */
+  cut(where: TopicPartition, end: number): void {
+    const log = this.log(where)!;
+    log.rewritten.push({ from: end, to: log.end });
+    log.end = end;
+    while (log.records.length > 0 && log.records[log.records.length - 1]!.offset >= end) log.records.pop();
   }
 
   join(source: SimSource): void {
@@ -131,12 +149,13 @@ export class SimKafka {
   applyCommit(source: SimSource, generation: number, requests: readonly CommitRequest[]): void {
     if (generation !== this.generation || !this.isMember(source)) throw new SimSourceError('STALE_GENERATION');
     for (const request of requests) {
-      const before = this.commits.get(key(request))?.offset ?? -1;
+      this.onCommit(request, this.commits.get(key(request)));
       this.commits.set(key(request), { offset: request.offset, metadata: request.metadata });
-      this.onCommit(request, before);
     }
   }
 }
+
+const emptyLog = (): SimLog => ({ start: 0, end: 0, records: [], rewritten: [] });
 
 type Fetching = { position: number; paused: boolean; moves: number };
 
@@ -310,7 +329,8 @@ export class SimSource implements RecordSource {
       return;
     }
     const batch = this.#batchAt(where, log, position);
-    this.process.in(1 + this.#random() * 30, () => {
+    const slow = this.#random() < 0.03 ? this.#random() * 3000 : 0;
+    this.process.in(1 + slow + this.#random() * 30, () => {
       const current = this.#partitions.get(key(where));
       const isStale = current !== fetching || fetching.moves !== moves;
       if (this.#quiet || this.#handler === null || current === undefined) return;
@@ -318,12 +338,11 @@ export class SimSource implements RecordSource {
         if (current === fetching) this.#fetchLater(generation, where);
         return;
       }
-      void this.#hand(generation, batch, fetching);
+      void this.#hand(generation, batch, fetching, this.#kafka.faults.isCareless ? fetching.moves : moves);
     });
   }
 
-  async #hand(generation: number, batch: SourceBatch, fetching: Fetching): Promise<void> {
-    const moves = fetching.moves;
+  async #hand(generation: number, batch: SourceBatch, fetching: Fetching, moves: number): Promise<void> {
     const control: BatchControl = {
       heartbeat: async () => {},
       isCurrent: () => this.#generation === generation && fetching.moves === moves,
@@ -337,7 +356,21 @@ export class SimSource implements RecordSource {
   #batchAt(where: TopicPartition, log: SimLog, position: number): SourceBatch {
     const size = 1 + Math.floor(this.#random() * 12);
     const next = Math.min(log.end, position + size);
-    const records = log.records.filter(({ offset }) => offset >= position && offset < next);
+    const records = recordsIn(log, position, next);
     return { ...where, fetchedFrom: position, next, highWatermark: log.end, records };
   }
 }
+
+/** Records with offsets in [from, to). */
+export const recordsIn = (log: SimLog, from: number, to: number): SourceRecord[] => {
+  const { records } = log;
+  let low = 0;
+  for (let high = records.length; low < high; ) {
+    const middle = (low + high) >> 1;
+    if (records[middle]!.offset < from) low = middle + 1;
+    else high = middle;
+  }
+  let end = low;
+  while (end < records.length && records[end]!.offset < to) end++;
+  return records.slice(low, end);
+};

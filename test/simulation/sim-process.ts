@@ -9,6 +9,8 @@ export class SimProcess {
   isAlive = true;
   wallSkewMs = 0;
   #stoppedUntil = 0;
+  /** How long the machine was suspended: its monotonic clock does not count it. */
+  #sleptMs = 0;
 
   constructor(name: string, scheduler: Scheduler, random: Random) {
     this.name = name;
@@ -19,6 +21,12 @@ export class SimProcess {
   /** SIGSTOP, and SIGCONT after `ms`. */
   stopFor(ms: number): void {
     this.#stoppedUntil = this.scheduler.now + ms;
+  }
+
+  /** The machine is suspended, with its monotonic clock, for `ms`. */
+  suspendFor(ms: number): void {
+    this.stopFor(ms);
+    this.#sleptMs += ms;
   }
 
   get isStopped(): boolean {
@@ -47,7 +55,7 @@ export class SimProcess {
 
   readonly clock: Clock = {
     wallMs: () => 1_700_000_000_000 + this.scheduler.now + this.wallSkewMs,
-    monotonicMs: () => this.scheduler.now,
+    monotonicMs: () => this.scheduler.now - this.#sleptMs,
     after: (ms, fn) => this.in(ms, fn),
     turn: () => new Promise((resolve) => this.in(this.random() < 0.5 ? 0 : 1, resolve)),
   };

@@ -1,5 +1,6 @@
 /** Records with known truth, small and few, so that thousands of schedules can share them. */
 import type { SourceRecord } from '../../src/kafka/port.ts';
+import { shardOf } from '../../src/ledger/keys.ts';
 import { encodeRequest } from '../support/otlp-encode.ts';
 import type { Random } from './scheduler.ts';
 
@@ -9,9 +10,14 @@ export type Truth = {
   readonly outcome: string;
   readonly bytes: number;
   readonly spans: number;
+  /** Of the tenant; -1 without one. */
+  readonly shard: number;
 };
 
-export type SimRecord = Omit<SourceRecord, 'offset' | 'timestampMs'> & { readonly truth: Truth };
+export type SimRecord = Omit<SourceRecord, 'offset' | 'timestampMs'> & {
+  readonly truth: Truth;
+  readonly services: readonly number[];
+};
 
 export const TENANTS = ['acme', 'globex', 'initech'];
 export const DEFAULT_TENANT = 'single-tenant';
@@ -39,15 +45,17 @@ const accepted = (tenant: string | null, services: readonly number[], order: 'as
     outcome: 'accepted',
     bytes: bytes.length,
     spans: spansOf(services),
+    shard: shardOf(tenant ?? DEFAULT_TENANT),
   };
-  return { key: null, value: bytes, headers: tenant === null ? [] : header(tenant), truth };
+  return { key: null, value: bytes, headers: tenant === null ? [] : header(tenant), truth, services };
 };
 
 const discarded = (outcome: string, bytes: Buffer | null, tenant: string): SimRecord => ({
   key: null,
   value: bytes,
   headers: header(tenant),
-  truth: { tenant: null, outcome, bytes: bytes?.length ?? 0, spans: 0 },
+  truth: { tenant: null, outcome, bytes: bytes?.length ?? 0, spans: 0, shard: -1 },
+  services: [],
 });
 
 const POOL: readonly SimRecord[] = [
@@ -64,16 +72,18 @@ const POOL: readonly SimRecord[] = [
   discarded('invalid_tenant', Buffer.from([0x0a, 0x00]), 'no/such'),
 ];
 
+/** A tenant that a client made up. */
+export const madeUpRecord = (random: Random): SimRecord =>
+  accepted(`made-up-${Math.floor(random() * 60)}`, [Math.floor(random() * SERVICES)], 'descending');
+
+/** One of very many series of a tenant. */
+export const bombRecord = (random: Random): SimRecord =>
+  accepted(TENANTS[0]!, [SERVICES + Math.floor(random() * 4000)], 'ascending');
+
 /** `services`: only series below it occur. */
 export const anyRecord = (random: Random, services: number): SimRecord => {
   for (;;) {
     const record = POOL[Math.floor(random() * POOL.length)]!;
-    const index = POOL.indexOf(record);
-    if (
-      services >= SERVICES ||
-      index >= 4 * SERVICES + TENANTS.length * 6 ||
-      (index < 4 * SERVICES && index % SERVICES < services)
-    )
-      return record;
+    if (record.services.every((service) => service < services)) return record;
   }
 };

@@ -1,0 +1,192 @@
+/**
+ * A Prometheus in virtual time. It scrapes every replica; an answer is fixed when its request arrives, is stamped with
+ * the time at which the request was sent, and may come late or not at all. Samples older than the newest of their
+ * series are refused, as Prometheus does without an out-of-order window. The identity of a series does not name the
+ * replica.
+ */
+import type { AccountVersion, ShardTable } from '../../src/publish/shard-table.ts';
+import { type Fleet, HOLD_MS, LEASE_MS, type Replica } from './fleet.ts';
+import { readShard } from './reading.ts';
+import type { Stage } from './stage.ts';
+
+const INTERVAL_MS = 1_000;
+const TIMEOUT_MS = 800;
+
+type Shown = {
+  readonly key: string;
+  readonly shard: number;
+  readonly life: string;
+  readonly birthS: number;
+  readonly replayedAt: number;
+  /** Change counter of the table. */
+  readonly counter: number;
+  readonly value: number;
+};
+
+type Stored = Shown & { readonly sentAt: number; readonly first: number; readonly increase: number };
+
+export class Scrapes {
+  readonly #stage: Stage;
+  readonly #fleet: Fleet;
+  readonly #stored = new Map<string, Stored>();
+  /** When a birth was first shown, to whomever: virtual ms, and as what. */
+  readonly #firstShown = new Map<string, { readonly at: number; readonly value: number }>();
+  samples = 0;
+  /** Series whose zero was missed, as documented. */
+  missed = 0;
+  #until = Number.POSITIVE_INFINITY;
+
+  constructor(stage: Stage, fleet: Fleet) {
+    this.#stage = stage;
+    this.#fleet = fleet;
+  }
+
+  begin(): void {
+    const { scheduler, random } = this.#stage;
+    const round = (): void => {
+      if (scheduler.now >= this.#until) return;
+      for (const replica of this.#fleet.living) scheduler.in(random() * INTERVAL_MS * 0.9, () => this.#scrape(replica));
+      scheduler.in(INTERVAL_MS, round);
+    };
+    round();
+  }
+
+  end(): void {
+    this.#until = this.#stage.scheduler.now;
+  }
+
+  #scrape({ process, publisher }: Replica): void {
+    const { scheduler, random } = this.#stage;
+    const sentAt = scheduler.now;
+    process.in(1 + random() * 10, () => {
+      const snapshot = publisher!.snapshot(true);
+      const shown = snapshot.tables.flatMap(rowsOf);
+      this.#checkAlone(process.name, snapshot.tables);
+      for (const row of shown) this.#noteFirst(row);
+      const slow = random() < 0.1 ? random() * TIMEOUT_MS : random() * 50;
+      process.in(slow, () => {
+        snapshot.done();
+        if (scheduler.now - sentAt > TIMEOUT_MS || random() < 0.02) return;
+        for (const row of shown) this.#store(row, sentAt);
+      });
+    });
+  }
+
+  /** No other process shows, now, what this one shows. */
+  #checkAlone(name: string, tables: readonly ShardTable[]): void {
+    for (const { process, publisher } of this.#fleet.living) {
+      if (process.name === name || process.isStopped || publisher === null) continue;
+      const other = publisher.snapshot(true);
+      other.done();
+      const both = tables.find(({ shard }) => other.tables.some((table) => table.shard === shard));
+      if (both !== undefined)
+        this.#stage.fail(new Error(`invariant 7: ${name} and ${process.name} both show shard ${both.shard}`));
+    }
+  }
+
+  #noteFirst(row: Shown): void {
+    const key = birthKey(row);
+    if (!this.#firstShown.has(key)) this.#firstShown.set(key, { at: this.#stage.scheduler.now, value: row.value });
+  }
+
+  #store(row: Shown, sentAt: number): void {
+    this.samples++;
+    const before = this.#stored.get(row.key);
+    if (before !== undefined && sentAt <= before.sentAt) return;
+    const isSame = before !== undefined && before.life === row.life && before.birthS === row.birthS;
+    if (isSame && row.value < before.value)
+      this.#stage.fail(
+        new Error(`invariant 7: ${row.key} fell from ${before.value} to ${row.value}: ${told(before)} ${told(row)}`),
+      );
+    if (!isSame && row.value > 0) this.#checkBirth(row);
+    const risen = before === undefined ? 0 : row.value < before.value ? row.value : row.value - before.value;
+    this.#stored.set(row.key, {
+      ...row,
+      sentAt,
+      first: before?.first ?? row.value,
+      increase: (before?.increase ?? 0) + risen,
+    });
+  }
+
+  /** A birth that is stored above zero had been shown as zero for the hold, or has none, or is older than it. */
+  #checkBirth(row: Shown): void {
+    this.missed++;
+    const birthUs = row.birthS * 1e6;
+    if (birthUs <= row.replayedAt) return;
+    const first = this.#firstShown.get(birthKey(row))!;
+    const text = `invariant 7: ${row.key} was born at ${row.value}: ${told(row)}, first shown at ${first.at} as ${first.value}`;
+    if (first.value > 0 && row.counter < birthUs + HOLD_MS * 1000) this.#stage.fail(new Error(text));
+    const slack = 2_000;
+    if (first.value === 0 && this.#stage.scheduler.now - first.at < HOLD_MS - slack) this.#stage.fail(new Error(text));
+  }
+
+  /** After the last fault: all that the ledger holds is shown, each series by one replica, as it is. */
+  async isComplete(shards: ReadonlySet<number>): Promise<boolean> {
+    const shown = new Map<string, number>();
+    for (const { publisher } of this.#fleet.living) {
+      const snapshot = publisher!.snapshot(false);
+      snapshot.done();
+      for (const table of snapshot.tables)
+        for (const row of rowsOf(table)) {
+          if (shown.has(row.key)) throw new Error(`invariant 7: ${row.key} is shown twice`);
+          shown.set(row.key, row.value);
+        }
+    }
+    let series = 0;
+    for (const shard of shards) {
+      const read = await readShard(this.#stage.ledger, shard);
+      for (const { name, rows } of read?.accounts ?? []) {
+        series += rows.length;
+        for (const row of rows)
+          if (shown.get(`${name.tenant}/${name.tracker}/${row.id.toString('hex')}`) !== row.values[0]) return false;
+      }
+    }
+    return series === shown.size;
+  }
+
+  /** `increase()` over the whole run: the truth, where no zero was missed. */
+  checkIncrease(): void {
+    if (this.missed > 0 || this.#stage.rollbacks > 0) return;
+    for (const { key, first, increase, value } of this.#stored.values())
+      if (first !== 0 || (this.#stage.plan.theme === 'none' && increase !== value))
+        this.#stage.fail(new Error(`invariant 7: increase of ${key} is ${increase} from ${first}, its value ${value}`));
+  }
+}
+
+/** Scaled: some owner shows each shard again within a minute of the last fault. */
+export const SHOWN_WITHIN_MS = (60_000 * LEASE_MS) / 15_000;
+
+const birthKey = ({ key, life, birthS }: Shown): string => `${key}/${life}/${birthS}`;
+
+const told = ({ life, birthS, replayedAt, counter }: Shown): string =>
+  JSON.stringify({
+    life,
+    birthS: birthS - 1_700_000_000,
+    replayedMs: replayedAt / 1000 - 17e11,
+    counterMs: counter / 1000 - 17e11,
+  });
+
+const rowsOf = (table: ShardTable): Shown[] => {
+  const rows: Shown[] = [];
+  for (const version of table.accounts.values()) {
+    for (let slot = 0; slot < version.slots; slot++) {
+      const birth = version.births[slot]!;
+      if (birth > 0) rows.push(shownOf(table, version, slot, birth - 1));
+    }
+  }
+  return rows;
+};
+
+const shownOf = (table: ShardTable, version: AccountVersion, slot: number, birthS: number): Shown => {
+  const { account, labels, holds, values, measures } = version;
+  const isHeld = holds !== null && holds[slot]! > table.counter;
+  return {
+    key: `${account.tenant}/${account.tracker}/${labels.idAt(slot).toString('hex')}`,
+    shard: table.shard,
+    life: table.life,
+    birthS,
+    replayedAt: table.replayedAt,
+    counter: table.counter,
+    value: isHeld ? 0 : values[slot * measures]!,
+  };
+};
