@@ -154,6 +154,9 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
     },
     set partitions(count) {
       partitions = count;
+      // kafkajs's producer learns of new partitions only after minutes.
+      void made?.then((old) => old.disconnect()).catch(() => {});
+      made = undefined;
     },
     redis,
     replicas,
