@@ -51,6 +51,7 @@ export class Generation {
   #lastAliveMs = performance.now();
   #lastBeatMs = performance.now();
   #lastLookMs = 0;
+  #lookDueMs = Number.POSITIVE_INFINITY;
   #beating: Promise<void> | null = null;
 
   constructor(options: GenerationOptions) {
@@ -134,18 +135,24 @@ export class Generation {
   }
 
   #lookSoon(): void {
-    if (performance.now() - this.#lastLookMs >= LOOK_AGAIN_MS) this.#looks.fire();
+    this.#lookDueMs = Math.min(this.#lookDueMs, this.#lastLookMs + LOOK_AGAIN_MS);
+    this.#looks.fire();
   }
 
   async #watchTopics(): Promise<void> {
-    const { topics, known, joined, topicsEveryMs, calls, logger } = this.#options;
+    const { topicsEveryMs, calls, logger, topics, known, joined } = this.#options;
     // New partitions and other ids are the leader's to see; whether there is something to subscribe to, each member's own.
     const print = joined.planned === null ? namesOf : printOf;
     const names = [...new Set([...topics, ...known.map(({ name }) => name)])];
+    this.#lookDueMs = performance.now() + topicsEveryMs;
     while (this.#end === null) {
+      const early = this.#lookDueMs - performance.now();
+      if (early > 0) {
+        await this.#looks.wait(early);
+        continue;
+      }
       this.#lastLookMs = performance.now();
-      await this.#looks.wait(topicsEveryMs);
-      if (this.#end !== null) return;
+      this.#lookDueMs = this.#lastLookMs + topicsEveryMs;
       try {
         const isChanged = print(await calls.topics(names)) !== print(known);
         if (isChanged && !this.reader.isStopped) this.end({ kind: 'topics_changed' });

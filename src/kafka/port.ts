@@ -54,7 +54,11 @@ export type SourceHandler = {
   assigned(generation: number, partitions: readonly TopicPartition[]): void;
   /** The membership was lost (left, evicted, connection gone); another `assigned` follows if the source recovers. */
   lost(): void;
-  /** Answers when the batch was taken (`true`: fetching goes on at `next`) or not (`false`: it will be fetched again from where the last seek or taken batch left off). A rejection other than by a heartbeat is a fault: the source stops with `failed`. */
+  /**
+   * Answers when the batch was taken (`true`: fetching goes on at `next`) or not (`false`: it will be fetched again from
+   * where the last seek or taken batch left off). A rejection other than by a heartbeat is a fault: the source stops
+   * with `failed`.
+   */
   batch(batch: SourceBatch, control: BatchControl): Promise<boolean>;
   /** The broker says that the position lies outside of the log (retention, a truncated or another log). Nothing was changed. */
   outOfRange(where: TopicPartition): void;

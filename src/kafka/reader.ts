@@ -200,6 +200,8 @@ export class Reader {
       // Asked again it would be refused again: it rests until the handler has sought.
       held.blockedUntilMs = Number.POSITIVE_INFINITY;
       handler.outOfRange({ topic: held.topic, partition: held.partition });
+      // The log of another topic of this name would be out of range first of all.
+      topicsChanged();
       return;
     }
     const denied = error === TOPIC_AUTHORIZATION_FAILED;

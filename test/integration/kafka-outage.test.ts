@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { createKafkaSource } from '../../src/kafka/source.ts';
+import { selfSigned } from '../support/certificate.ts';
 import { type KafkaCluster, startKafka } from '../support/services/kafka.ts';
 import { freePort } from '../support/services/ports.ts';
 import { connectProducer, createTopic, type HonestProducer, kafkaClient } from '../support/topics.ts';
@@ -21,16 +22,19 @@ const send = async (
 };
 
 describe('one broker', () => {
+  const { certPem, keyPem } = selfSigned();
+  const inOneLine = (pem: string) => pem.replaceAll('\n', '\\n');
   let kafka: KafkaCluster;
   beforeAll(async () => {
     kafka = await startKafka({
-      secured: 'SASL_PLAINTEXT',
+      secured: 'SASL_SSL',
       config: {
-        'sasl.enabled.mechanisms': 'PLAIN,SCRAM-SHA-256',
-        'listener.name.sasl_plaintext.plain.sasl.jaas.config':
+        'sasl.enabled.mechanisms': 'PLAIN',
+        'listener.name.sasl_ssl.plain.sasl.jaas.config':
           'org.apache.kafka.common.security.plain.PlainLoginModule required user_reader="right";',
-        'listener.name.sasl_plaintext.scram-sha-256.sasl.jaas.config':
-          'org.apache.kafka.common.security.scram.ScramLoginModule required;',
+        'ssl.keystore.type': 'PEM',
+        'ssl.keystore.key': inOneLine(keyPem),
+        'ssl.keystore.certificate.chain': inOneLine(certPem),
       },
     });
   });
@@ -119,21 +123,23 @@ describe('one broker', () => {
     await member.until('what lies behind it', (m) => m.values.includes('behind it'));
   });
 
-  test.each([['plain', 'reader', 'right']] as const)(
-    'with SASL %s: wrong credentials are named and never logged, right ones read',
-    async (mechanism, username, password) => {
-      const { topic, groupId } = own('sasl');
-      await createTopic(kafka.brokers, topic);
-      await send(kafka.brokers, topic, 0, ['a']);
-      const options = { brokers: kafka.securedBrokers, groupId, topics: [topic] };
-      const wrong = await new Member({ ...options, sasl: { mechanism, username, password: 'wrong-secret' } }).start();
-      await wrong.until('the message', (m) => m.said(/refuses the credentials of kafka.sasl/));
-      expect(JSON.stringify(wrong.log)).not.toContain('wrong-secret');
-      await wrong.stop();
-      const right = await new Member({ ...options, sasl: { mechanism, username, password } }).start();
-      await right.until('the record', (m) => m.values.includes('a'));
-    },
-  );
+  test('with TLS and SASL: what is wrong is named, secrets are never logged, and with the right ones it is read', async () => {
+    const { topic, groupId } = own('secured');
+    await createTopic(kafka.brokers, topic);
+    await send(kafka.brokers, topic, 0, ['a']);
+    const options = { brokers: kafka.securedBrokers, groupId, topics: [topic] };
+    const sasl = { mechanism: 'plain', username: 'reader', password: 'wrong-secret' } as const;
+    const trusted = { ca: certPem };
+    const wrong = await new Member({ ...options, sasl, tls: trusted }).start();
+    await wrong.until('the message', (m) => m.said(/refuses the credentials of kafka.sasl/));
+    expect(JSON.stringify(wrong.log)).not.toContain('wrong-secret');
+    await wrong.stop();
+    const untrusting = await new Member({ ...options, sasl, tls: {} }).start();
+    await untrusting.until('the message', (m) => m.log.some(({ fields }) => /self-signed/.test(String(fields.error))));
+    await untrusting.stop();
+    const right = await new Member({ ...options, sasl: { ...sasl, password: 'right' }, tls: trusted }).start();
+    await right.until('the record', (m) => m.values.includes('a'));
+  });
 
   test('that hangs: calls come back in time, and reading goes on when it does', async () => {
     const { topic, groupId } = own('hang');
