@@ -166,6 +166,7 @@ export class Schedule {
       () => this.#lose(),
       () => this.#partKafka(),
       () => this.#restart(),
+      () => this.#skewServer(),
     ];
     const next = (): void => {
       if (this.rig.scheduler.now >= until - 5000) return;
@@ -223,6 +224,13 @@ export class Schedule {
       this.#note(`shard ${shard} back to ${entry.at}`);
       this.rig.ledger.restoreShard(shard, entry.snapshot);
     }
+  }
+
+  /** Another server takes over, with another idea of the time: leases and holds are shorter or longer by it. */
+  #skewServer(): void {
+    this.rig.serverSkewMs = (this.#random() - 0.5) * 60_000;
+    this.#note(`the server's clock is ahead by ${Math.round(this.rig.serverSkewMs)}`);
+    if (this.#random() < 0.5) this.#lose();
   }
 
   #partKafka(): void {
