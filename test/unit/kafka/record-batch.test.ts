@@ -151,7 +151,7 @@ describe('bytes that are no batch', () => {
           expect(error).toMatchObject({ code: 'UNDECODABLE' });
         }
       }),
-      { numRuns: 2000 },
+      { numRuns: 500 },
     );
   });
 });
