@@ -123,6 +123,7 @@ class Service {
         commits: () => this.#groupCommits(),
         settings: publish,
         log: logger,
+        fatal: (error) => this.fault(error),
       },
       {
         ...PUBLISH_DEFAULTS,

@@ -5,6 +5,7 @@
 
 import { RECORDS_TENANT } from '../attribution/reserved.ts';
 import { sleep } from '../ledger/clock.ts';
+import { LedgerBroken } from '../ledger/port.ts';
 import { eachBounded } from './bounded.ts';
 import type { Commits } from './markers.ts';
 import { commitsOf } from './markers.ts';
@@ -57,7 +58,7 @@ export class Publisher {
   readonly #timers = new Set<() => void>();
   readonly #running = new Set<Promise<void>>();
   #failures = 0;
-  #wasFailing = false;
+  readonly #failing = new Set<string>();
   #stopped = false;
 
   constructor(deps: PublishDeps, options: PublishOptions) {
@@ -74,9 +75,9 @@ export class Publisher {
   start(): void {
     const { leaseMs, readEveryMs, purgeEveryMs } = this.#options;
     let ticks = 0;
-    this.#every(leaseMs / 15, () => (ticks++ % 5 === 0 ? this.#ownership.tick() : this.#ownership.handOver()));
-    this.#every(readEveryMs, () => this.#look());
-    this.#every(purgeEveryMs, () => this.#purge(), purgeEveryMs);
+    this.#every('own', leaseMs / 15, () => (ticks++ % 5 === 0 ? this.#ownership.tick() : this.#ownership.handOver()));
+    this.#every('read', readEveryMs, () => this.#look());
+    this.#every('purge', purgeEveryMs, () => this.#purge(), purgeEveryMs);
   }
 
   /** Shows nothing any more, ends begun answers (at most `withinMs`) and hands over to those who stay. */
@@ -137,13 +138,13 @@ export class Publisher {
   }
 
   /** Runs `turn` again and again, `pauseMs` after its end. */
-  #every(pauseMs: number, turn: () => Promise<void>, firstMs = 0): void {
+  #every(loop: string, pauseMs: number, turn: () => Promise<void>, firstMs = 0): void {
     const { clock } = this.#deps;
     const plan = (ms: number): void => {
       if (this.#stopped) return;
       const cancel = clock.after(ms, () => {
         this.#timers.delete(cancel);
-        const run = this.#guarded(turn).then(() => {
+        const run = this.#guarded(loop, turn).then(() => {
           this.#running.delete(run);
           plan(pauseMs);
         });
@@ -154,15 +155,16 @@ export class Publisher {
     plan(firstMs);
   }
 
-  async #guarded(turn: () => Promise<void>): Promise<void> {
+  /** The first of several failures of a loop is logged; what cannot be stops the process. */
+  async #guarded(loop: string, turn: () => Promise<void>): Promise<void> {
     try {
       await turn();
-      this.#wasFailing = false;
+      this.#failing.delete(loop);
     } catch (error) {
       this.#failures++;
-      if (!this.#wasFailing)
-        this.#deps.log.warn({ err: error }, 'publishing cannot reach the ledger or the log; it goes on by itself');
-      this.#wasFailing = true;
+      if (error instanceof LedgerBroken) this.#deps.fatal?.(error);
+      if (!this.#failing.has(loop)) this.#deps.log.warn({ loop, error }, 'publish_waits');
+      this.#failing.add(loop);
     }
   }
 

@@ -87,7 +87,7 @@ export class PublishServer {
       this.#server.once('error', reject);
       this.#server.listen(this.#options.port, this.#options.host, () => {
         this.#server.off('error', reject);
-        this.#server.on('error', (err) => this.#deps.log.error({ err }, 'the HTTP server failed'));
+        this.#server.on('error', (error) => this.#deps.log.error({ error }, 'http_server_failed'));
         resolve((this.#server.address() as AddressInfo).port);
       });
     });
@@ -109,6 +109,7 @@ export class PublishServer {
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
       response.on('error', () => response.destroy());
+      response.once('close', () => setImmediate(() => this.#hangUp()));
       const path = (request.url ?? '').split('?', 1)[0]!;
       const handler = this.#routes.get(path);
       if (!this.#server.listening) response.setHeader('Connection', 'close');
@@ -120,11 +121,16 @@ export class PublishServer {
         response.setHeader('Connection', 'close');
         answerError(request, response, 400, 'a request body is not expected');
       } else await handler(request, response);
-    } catch (err) {
-      this.#deps.log.error({ err, path: request.url }, 'a request could not be answered');
+    } catch (error) {
+      this.#deps.log.error({ error, path: request.url }, 'http_request_failed');
       if (response.headersSent) response.destroy();
       else answerError(request, response, 500, 'internal error');
     }
+  }
+
+  /** A connection that was busy when the server closed is idle after its answer, and would be kept. */
+  #hangUp(): void {
+    if (!this.#server.listening) this.#server.closeIdleConnections();
   }
 
   async #usageMetrics(request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -63,4 +63,6 @@ export type PublishDeps = {
   readonly commits: () => Promise<ReadonlyMap<MarkerField, number>>;
   readonly settings: PublishSettings;
   readonly log: PublishLog;
+  /** Hears of what cannot be: the process must stop. */
+  readonly fatal?: (error: Error) => void;
 };

@@ -203,10 +203,7 @@ export class ShardReader {
       if (attempt < AUDIT_ATTEMPTS) continue;
       counts.auditFailures++;
       const { difference, live, totals } = reading.audit;
-      log.error(
-        { shard: this.#shard, ...account, difference, liveRead: live, totals },
-        'audit: series, overflow and retired do not add up to the total',
-      );
+      log.error({ shard: this.#shard, ...account, difference, live_read: live, totals }, 'audit_failed');
       return reading;
     }
   }
@@ -254,7 +251,7 @@ export class ShardReader {
     const behind = usable && (this.#waiting || this.#blocked || this.#shown === null || this.#mustReadAll);
     if (!behind) {
       if (this.#alerted)
-        log.info({ shard: this.#shard, series: this.#shown && seriesOf(this.#shown) }, 'the shard is up to date again');
+        log.info({ shard: this.#shard, series: this.#shown && seriesOf(this.#shown) }, 'shard_up_to_date');
       this.#behindSinceMs = null;
       this.#alerted = false;
       return;
@@ -263,10 +260,7 @@ export class ShardReader {
     if (!this.#alerted && this.behindMs >= options.alertAfterMs) {
       this.#alerted = true;
       const markers = this.#latest && Object.fromEntries(this.#latest.highest);
-      log.error(
-        { shard: this.#shard, markers },
-        'what the shard shows is old: the group has not committed what was read',
-      );
+      log.error({ shard: this.#shard, markers_not_committed: markers }, 'shard_frozen');
     }
   }
 }

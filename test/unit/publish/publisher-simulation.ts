@@ -348,7 +348,7 @@ export class Schedule {
 
   /** What is said inside of a publisher, which goes on by itself. */
   #alarm(text: string): void {
-    if (!text.startsWith('what the shard shows is old')) this.#failure ??= text;
+    if (!text.startsWith('shard_frozen')) this.#failure ??= text;
   }
 
   #fail(text: string): never {

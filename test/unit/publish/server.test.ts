@@ -235,6 +235,19 @@ describe('the HTTP server', () => {
     await expect(get(port, '/live')).rejects.toThrow('ECONNREFUSED');
   });
 
+  test('closes without waiting for connections that were kept alive', async () => {
+    const { snapshot, state } = await many(20_000);
+    const { server, port } = await start({ snapshot });
+    const socket = connect(port, '127.0.0.1');
+    socket.pause();
+    socket.write('GET /usage_metrics HTTP/1.1\r\nHost: x\r\n\r\n');
+    await until(() => state.begun === 1);
+    const closed = server.close(60_000);
+    socket.resume();
+    await closed;
+    expect(state.done).toBe(1);
+  });
+
   test('says so when its port is taken', async () => {
     const { port } = await start();
     await expect(start({}, { port })).rejects.toThrow('EADDRINUSE');
