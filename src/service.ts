@@ -12,7 +12,7 @@ import { kafkaOptions, ledgerOptions } from './commands/reach.ts';
 import type { Config } from './config/config.ts';
 import type { SourceHandler, TopicPartition } from './kafka/port.ts';
 import { createKafkaSource, type KafkaSource } from './kafka/source.ts';
-import { sleep, systemClock } from './ledger/clock.ts';
+import { sleep, systemClock, within } from './ledger/clock.ts';
 import { markerField, maxTenantsPerShard, RECORDS_MEASURES, RECORDS_TRACKER } from './ledger/keys.ts';
 import { MemoryLedger } from './ledger/memory-ledger.ts';
 import { readCommitMetadata } from './ledger/partition.ts';
@@ -168,14 +168,14 @@ class Service {
     const withinMs = this.#config.server.shutdownTimeoutMs;
     const endMs = systemClock.monotonicMs() + withinMs;
     const left = (): number => Math.max(0, endMs - systemClock.monotonicMs());
-    await within(left(), started);
+    await settledWithin(left(), started);
     if (orderly) {
-      await within(left(), this.#source.quiesce());
+      await settledWithin(left(), this.#source.quiesce());
       await this.#worker.drain(left() * (1 - RELEASE_SHARE));
     } else this.#worker.stop();
-    await within(left(), this.#publisher.stop(left()));
-    await within(left(), Promise.all([this.#source.stop(), this.#server.close(left())]));
-    await within(left(), this.#ledger.close());
+    await settledWithin(left(), this.#publisher.stop(left()));
+    await settledWithin(left(), Promise.all([this.#source.stop(), this.#server.close(left())]));
+    await settledWithin(left(), this.#ledger.close());
   }
 
   fault(error: unknown): void {
@@ -325,11 +325,9 @@ const publishSettings = (config: Config): PublishSettings => {
 };
 
 /** Resolves when the work is done or the time is over, whatever becomes of it. */
-const within = async (ms: number, work: Promise<unknown>): Promise<void> => {
-  let cancel = (): void => {};
-  const over = new Promise<void>((resolve) => {
-    cancel = systemClock.after(ms, resolve);
-  });
-  await Promise.race([work.catch(() => {}), over]);
-  cancel();
-};
+const settledWithin = (ms: number, work: Promise<unknown>): Promise<void> =>
+  within(
+    systemClock,
+    ms,
+    work.catch(() => {}),
+  );

@@ -12,6 +12,19 @@ export type Clock = {
 
 export const sleep = (clock: Clock, ms: number): Promise<void> => new Promise((resolve) => clock.after(ms, resolve));
 
+/** Settles as the work does, or resolves when the time is over. Leaves no timer behind that would keep a process. */
+export const within = async (clock: Clock, ms: number, work: Promise<unknown>): Promise<void> => {
+  let cancel = (): void => {};
+  const over = new Promise<void>((resolve) => {
+    cancel = clock.after(ms, resolve);
+  });
+  try {
+    await Promise.race([work, over]);
+  } finally {
+    cancel();
+  }
+};
+
 export const systemClock: Clock = {
   wallMs: () => Date.now(),
   monotonicMs: () => performance.now(),

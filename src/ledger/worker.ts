@@ -21,7 +21,7 @@ import type {
   TopicPartition,
 } from '../kafka/port.ts';
 import { Admission } from './admission.ts';
-import type { Clock } from './clock.ts';
+import { type Clock, within } from './clock.ts';
 import type { OnLoss } from './decide-position.ts';
 import { shardOf } from './keys.ts';
 import { Lanes } from './lanes.ts';
@@ -155,11 +155,7 @@ export class Worker {
       await this.#committing;
       await this.#commit();
     });
-    let cancel = (): void => {};
-    const timeUp = new Promise<void>((resolve) => {
-      cancel = this.#options.clock.after(withinMs, resolve);
-    });
-    await Promise.race([work, timeUp]).finally(() => cancel());
+    await within(this.#options.clock, withinMs, work);
     this.stop();
   }
 

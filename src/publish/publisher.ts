@@ -4,7 +4,7 @@
  */
 
 import { RECORDS_TENANT } from '../attribution/reserved.ts';
-import { sleep } from '../ledger/clock.ts';
+import { within } from '../ledger/clock.ts';
 import { LedgerBroken } from '../ledger/port.ts';
 import { eachBounded } from './bounded.ts';
 import type { Commits } from './markers.ts';
@@ -86,7 +86,7 @@ export class Publisher {
     for (const cancel of this.#timers) cancel();
     this.#timers.clear();
     const endMs = this.#deps.clock.monotonicMs() + withinMs;
-    await Promise.race([Promise.all(this.#running), sleep(this.#deps.clock, withinMs / 2)]);
+    await within(this.#deps.clock, withinMs / 2, Promise.all(this.#running));
     await this.#ownership.releaseAll(endMs - this.#deps.clock.monotonicMs());
     this.#followers.clear();
   }

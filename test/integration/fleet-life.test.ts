@@ -66,9 +66,12 @@ describe('SIGTERM', () => {
     expect(await untilUnready(leaves, 2_000).catch(() => 'stopping')).toContain('stopping');
     expect(await leaves.exit()).toEqual({ code: 0, signal: null });
     expect(performance.now() - began).toBeLessThan(5_000);
+    const stopped = logLines(leaves).at(-1)!;
+    expect(stopped).toMatchObject({ msg: 'stopped', exit_code: 0 });
+    // Nothing keeps a process that has stopped.
+    expect(Date.now() - Date.parse(String(stopped.time))).toBeLessThan(1_000);
     await untilShown([stays], LEASE_MS / 2);
     await fleet.settle();
-    expect(logLines(leaves).at(-1)).toMatchObject({ msg: 'stopped', exit_code: 0 });
   }, 120_000);
 
   test('ends within the bound while Redis does not answer, and what was not flushed is read again', async () => {
