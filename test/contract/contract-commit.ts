@@ -129,6 +129,11 @@ export const commitContract = (given: () => Given): void => {
       expect(kinds(await commit(ledger, call([a], sections)))).toEqual(['keys-needed', 'applied']);
       expect(kinds(await commit(ledger, call([a], sections)))).toEqual(['applied', 'already']);
       expect(await valuesOf(ledger, a, 'x')).toEqual([[3, 2]]);
+      const other = [
+        section(0, 1, 2, [entry(0, { y: [1, 1] })]),
+        section(1, 1, 2, [entry(0, { y: [2, 1] }, { known: ['y'] })]),
+      ];
+      expect(kinds(await commit(ledger, call([a], other)))).toEqual(['applied', 'keys-needed']);
     });
 
     test('several add to one series, which is created once', async () => {

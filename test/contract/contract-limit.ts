@@ -219,9 +219,11 @@ export const limitContract = (given: () => Given): void => {
       const none = { maxTenants: 0 };
       const accounts = [account(RECORDS_TENANT, { tracker: 'records' }), overflow, account('__removed_5__')];
       const entries = accounts.map((_, i) => entry(i, { x: [1, 1] }));
-      const reply = await commit(ledger, call(accounts, [section(0, 0, 1, entries)], none));
-      expect(reply.accounts.map(({ tenantRefused }) => tenantRefused)).toEqual([false, true, true]);
-      expect((await read(ledger, SHARD, overflow))!.totals).toMatchObject({ total: [2, 2], overflow: [2, 2], live: 0 });
+      for (const from of [0, 1]) {
+        const reply = await commit(ledger, call(accounts, [section(0, from, from + 1, entries)], none));
+        expect(reply.accounts.map(({ tenantRefused }) => tenantRefused)).toEqual([false, true, true]);
+      }
+      expect((await read(ledger, SHARD, overflow))!.totals).toMatchObject({ total: [4, 4], overflow: [4, 4], live: 0 });
     });
 
     test('a place that was given up is given again', async () => {

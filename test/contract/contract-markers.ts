@@ -107,7 +107,6 @@ export const markerContract = (given: () => Given): void => {
       await ledger.setMarkers(SHARD, [[field(0), 9]], 'after-loss');
       const after = (await ledger.view(SHARD))!;
       expect(after.life).not.toBe(before.life);
-      expect(after.counter).toBeGreaterThan(before.counter);
       expect(await read(ledger, SHARD, account('a'))).toBeNull();
       expect(await ledger.free('anyone', [SHARD])).toEqual([true]);
       const reply = await add(ledger, 9, account('a'), { x: [1, 1] });

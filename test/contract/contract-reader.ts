@@ -115,6 +115,7 @@ export const readerContract = (given: () => Given): void => {
         live: 1,
       });
       await expectConserved(ledger, SHARD, a);
+      expect(await ledger.keys(SHARD, a, idOf('x'))).toEqual([null]);
       expect((await ledger.view(SHARD))!.counter).toBeGreaterThan(before.counter);
     });
 

@@ -230,6 +230,22 @@ describe.each<RedisFlavour>(['redis', 'valkey'])('%s', (flavour) => {
     });
   });
 
+  test('what a half-lost shard had left does not enter the next life', async () => {
+    await add(ledger, 0, a, { x: [1, 1], y: [1, 1] });
+    await ledger.take(SHARD, 'r', 't', 60_000);
+    await admin.del(keysOf().meta);
+    expect(await ledger.view(SHARD)).toBeNull();
+    await ledger.setMarkers(SHARD, [[field(1), 5]], 'after-loss');
+    expect([...(await ledger.view(SHARD))!.markers.keys()]).toEqual([field(1)]);
+    expect((await ledger.changes(SHARD, 0))!.accounts).toEqual([]);
+    expect(await ledger.free('other', [SHARD])).toEqual([true]);
+    expect(await ledger.liveIds(SHARD, a)).toEqual({ admissions: 0, ids: Buffer.alloc(0) });
+    const again = call([a], [section(1, 5, 6, [entry(0, { x: [4, 1] })])]);
+    expect((await commit(ledger, again)).accounts[0]).toMatchObject({ live: 1, admissions: 1 });
+    expect(await valuesOf(ledger, a, 'x', 'y')).toEqual([[4, 1], undefined]);
+    expect(await ledger.keys(SHARD, a, idOf('y'))).toEqual([null]);
+  });
+
   test('a forgotten life is deleted key by key, also where the last attempt stopped half-way', async () => {
     const tenants = Array.from({ length: 120 }, (_, i) => account(`tenant-${i}`));
     await commit(
@@ -254,6 +270,35 @@ describe.each<RedisFlavour>(['redis', 'valkey'])('%s', (flavour) => {
     await add(ledger, 0, account('tenant-7'), { x: [5, 1] });
     await ledger.forgetShard(SHARD);
     expect(await admin.keys(`{${prefix}:*`)).toEqual([]);
+  });
+
+  test('while a forgotten life is deleted, the next one keeps what it has', async () => {
+    const tenants = Array.from({ length: 150 }, (_, i) => account(`tenant-${1000 + i}`));
+    const all = tenants.map((_, i) => entry(i, { x: [1, 1], y: [1, 1] }));
+    await commit(ledger, call(tenants, [section(0, 0, 1, all)], { maxTenants: 500 }));
+    const forgetting = ledger.forgetShard(SHARD);
+    const other = open();
+    await other.claim(IDENTITY);
+    await waitUntil(async () => (await other.view(SHARD)) === null, { ...soon, everyMs: 1, what: 'the life to end' });
+    await begin(other);
+    const again = call(
+      tenants,
+      [
+        section(
+          0,
+          0,
+          1,
+          tenants.map((_, i) => entry(i, { x: [4, 1] })),
+        ),
+      ],
+      { maxTenants: 500 },
+    );
+    await other.commit(again);
+    await forgetting;
+    for (const name of tenants) {
+      expect((await read(other, SHARD, name))!.totals).toMatchObject({ live: 1, total: [4, 1] });
+      await expectConserved(other, SHARD, name);
+    }
   });
 
   describe('looking at the server', () => {
