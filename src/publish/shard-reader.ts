@@ -13,6 +13,7 @@
 import { RECORDS_TENANT } from '../attribution/reserved.ts';
 import type { Clock } from '../ledger/clock.ts';
 import type { AccountName, LedgerReader, MarkerField, ShardView } from '../ledger/port.ts';
+import { SHARDS } from '../ledger/port.ts';
 import type { AccountReading, ReadingContext } from './account-reading.ts';
 import { readAccount } from './account-reading.ts';
 import { LabelArena } from './label-arena.ts';
@@ -141,7 +142,9 @@ export class ShardReader {
     this.#waiting = true;
     if (!all) return;
     this.#mustReadAll = false;
-    this.#readAllAtMs = clock.monotonicMs();
+    // The first time is another one for each shard, so that not all are read at once ever after.
+    const early = this.#readAllAtMs === 0 ? ((this.#shard / SHARDS) * options.fullReadEveryMs) / 2 : 0;
+    this.#readAllAtMs = clock.monotonicMs() - early;
     this.#deps.counts.fullReadings++;
   }
 

@@ -142,7 +142,7 @@ export class Schedule {
       if (random() < 0.8) await rig.flush(this.#isHealed ? undefined : 1 + Math.floor(random() * 5));
       this.#remember();
       if (random() < 0.5 && !this.#kafkaAway) rig.commitGroup();
-      rig.scheduler.in(random() * (random() < 0.05 && !this.#stopping ? 30_000 : 1500), next);
+      rig.scheduler.in(random() * (random() < 0.05 && !this.#isHealed ? 30_000 : 1500), next);
     };
     rig.scheduler.in(0, next);
   }

@@ -3,13 +3,16 @@ import { type IncomingHttpHeaders, request } from 'node:http';
 import { connect } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
-import { afterEach, describe, expect, test } from '@jest/globals';
+import { afterEach, describe, expect, jest, test } from '@jest/globals';
 import type { Snapshot } from '../../../src/publish/publisher.ts';
 import { PublishServer, SERVER_DEFAULTS, type ServerDeps, type ServerOptions } from '../../../src/publish/server.ts';
 import { parseExposition } from '../../support/exposition.ts';
 import { OneShard, settingsOf } from './tables.ts';
 
 type Answer = { readonly status: number; readonly headers: IncomingHttpHeaders; readonly body: Buffer };
+
+// Tens of thousands of series are made by way of a ledger, on machines that are busy with other tests.
+jest.setTimeout(60_000);
 
 const open: PublishServer[] = [];
 afterEach(async () => {
@@ -184,7 +187,7 @@ describe('the HTTP server', () => {
   });
 
   test('cuts off a client that does not read, and then holds nothing for it', async () => {
-    const { snapshot, state } = await many(100_000);
+    const { snapshot, state } = await many(40_000);
     const outcomes: boolean[] = [];
     const { port } = await start(
       { snapshot, scraped: (_, complete) => void outcomes.push(complete) },
@@ -255,9 +258,9 @@ describe('the HTTP server', () => {
 });
 
 const until = async (condition: () => boolean): Promise<void> => {
-  const deadline = Date.now() + 10_000;
+  const deadline = Date.now() + 30_000;
   while (!condition()) {
-    if (Date.now() > deadline) throw new Error(`not within 10 s: ${condition}`);
+    if (Date.now() > deadline) throw new Error(`not within 30 s: ${condition}`);
     await pause(5);
   }
 };
