@@ -46,6 +46,7 @@ export const watchWorker = (metrics: SelfMetrics, logger: Logger, health: Health
   let pausedAtMs: number | null = null;
   const handlers: { [K in WorkerEvent['kind']]: (event: Extract<WorkerEvent, { kind: K }>) => void } = {
     committed: ({ series, seconds }) => {
+      if (!health.ledgerUp) logger.info({}, 'ledger_available');
       setLedgerUp(true);
       metrics.ledgerCommits.add();
       metrics.ledgerSeriesCommitted.add(series);
@@ -86,6 +87,7 @@ export const watchWorker = (metrics: SelfMetrics, logger: Logger, health: Health
       logger.limited(`waiting_${event.topic}_${event.partition}`).warn(event, 'partition_waits'),
     source_unavailable: ({ during, error }) => {
       if (during === 'commit') metrics.kafkaCommitFailures.add();
+      if (isRebalance(error)) return logger.debug({ during, error }, 'generation_over');
       metrics.kafkaUnavailable.add();
       logger.limited(`source_${during}`).warn({ during, error }, 'kafka_unavailable');
     },
@@ -102,3 +104,6 @@ export const watchWorker = (metrics: SelfMetrics, logger: Logger, health: Health
   };
   return (event) => (handlers[event.kind] as (event: WorkerEvent) => void)(event);
 };
+
+/** Kafka answers; the group has gone on without this call, and positioning begins again. */
+const isRebalance = (error: Error): boolean => 'code' in error && error.code === 'STALE_GENERATION';

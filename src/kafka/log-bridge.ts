@@ -31,7 +31,7 @@ export const rateLimit = (everyMs: number, nowMs: () => number): ((key: string) 
 
 /**
  * kafkajs's log into ours. Each of its messages at most every 10 s; its errors are our warnings, since the source
- * itself says what comes of them.
+ * itself says what comes of them. That a broker answered with an error is none: every rebalance begins with one.
  */
 export const bridgeLog = (logger: SourceLogger, nowMs: () => number = () => performance.now()): logCreator => {
   const pass = rateLimit(EVERY_MS, nowMs);
@@ -44,7 +44,8 @@ export const bridgeLog = (logger: SourceLogger, nowMs: () => number = () => perf
       const value: unknown = entry.log[name];
       if (typeof value === 'string' || typeof value === 'number') fields[name] = value;
     }
-    if (entry.level === logLevel.ERROR || entry.level === logLevel.WARN) logger.warn(fields, `kafkajs: ${message}`);
+    const isTrouble = entry.level === logLevel.ERROR || entry.level === logLevel.WARN;
+    if (isTrouble && !message.startsWith('Response ')) logger.warn(fields, `kafkajs: ${message}`);
     else logger.debug(fields, `kafkajs: ${message}`);
   };
 };

@@ -33,14 +33,20 @@ export class RedisConnection {
   /** Commands that wait for the connection. */
   readonly #waiting = new Set<() => void>();
   #isUp = false;
+  /** What the last attempt to connect met. */
+  #trouble = '';
   #epoch = 0;
 
   constructor(options: RedisConnectionOptions) {
     const client = options.cluster?.length ? connectCluster(options) : new Redis(serverOptions(options));
     this.#client = client;
-    client.on('error', () => this.#setUp(false));
+    client.on('error', (error: Error) => {
+      this.#trouble = error.message;
+      this.#setUp(false);
+    });
     client.on('close', () => this.#setUp(false));
     client.on('ready', () => {
+      this.#trouble = '';
       this.#epoch++;
       for (const goOn of this.#waiting) goOn();
     });
@@ -97,7 +103,7 @@ export class RedisConnection {
       this.#setUp(true);
       return answer;
     } catch (error) {
-      const known = ledgerError(error);
+      const known = ledgerError(error, this.#trouble);
       if (known instanceof LedgerUnavailable) this.#setUp(false);
       throw known;
     }
@@ -183,10 +189,14 @@ const hostPort = (node: string): { host: string; port: number } => {
 
 const startsWith = (error: unknown, code: string): boolean => error instanceof Error && error.message.startsWith(code);
 
+/** What ioredis says of that, in terms of its own options. */
+const NO_CONNECTION = /^(Stream isn't writeable|Reached the max retries per request|Connection is closed)/;
+
 /** A command or script that the server cannot make sense of will not become right by being sent again. */
-const ledgerError = (error: unknown): Error => {
+const ledgerError = (error: unknown, trouble: string): Error => {
   if (error instanceof LedgerBroken || error instanceof LedgerUnavailable) return error;
-  const message = error instanceof Error ? error.message : String(error);
+  const said = error instanceof Error ? error.message : String(error);
+  const message = NO_CONNECTION.test(said) ? `no connection${trouble && `: ${trouble}`}` : said;
   const isOurs = error instanceof Error && error.name === 'ReplyError' && /^(ERR|WRONGTYPE|CROSSSLOT)\b/.test(message);
   return isOurs && !message.startsWith('ERR max number of clients')
     ? new LedgerBroken(`Redis refused a command: ${message}`, { cause: error })

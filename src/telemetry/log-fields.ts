@@ -10,13 +10,19 @@ export const scrub = (text: string): string => text.replace(/(\b[a-z][a-z0-9+.-]
 
 const codeOf = (error: Error): unknown => (error as { code?: unknown }).code;
 
-/** A stack only where nobody gave the error a code: what was not expected. */
-const cleanError = (error: Error, depth: number): object => ({
+/** A stack only where nobody gave the error, or one that it is the cause of, a code: what was not expected. */
+const cleanError = (error: Error, depth: number, isExpected = codeOf(error) !== undefined): object => ({
   type: error.name,
   message: scrub(error.message),
-  ...(codeOf(error) === undefined ? { stack: scrub(error.stack ?? '') } : { code: codeOf(error) }),
-  ...(error.cause === undefined ? {} : { cause: cleanValue(error.cause, depth + 1) }),
+  ...(codeOf(error) === undefined ? {} : { code: codeOf(error) }),
+  ...(isExpected ? {} : { stack: scrub(error.stack ?? '') }),
+  ...(error.cause === undefined ? {} : { cause: cleanCause(error.cause, depth + 1, isExpected) }),
 });
+
+const cleanCause = (cause: unknown, depth: number, isExpected: boolean): unknown =>
+  cause instanceof Error && isExpected && depth <= MAX_DEPTH
+    ? cleanError(cause, depth, true)
+    : cleanValue(cause, depth);
 
 const cleanValue = (value: unknown, depth: number): unknown => {
   if (typeof value === 'string') return scrub(value);

@@ -77,6 +77,11 @@ describe('Redis', () => {
     await flow.end();
     await fleet.settle();
     expect(await fleet.metric('tracetally_ledger_losses_total')).toBe(0);
+    for (const replica of fleet.replicas) {
+      expect(logLines(replica, 'ledger_unavailable').length).toBeGreaterThan(0);
+      expect(logLines(replica, 'ledger_available').length).toBeGreaterThan(0);
+      expect(replica.log()).not.toContain('"stack"');
+    }
   }, 90_000);
 
   test('holds the ledger of another group: refused with the way out', async () => {

@@ -42,6 +42,13 @@ describe('the log of kafkajs', () => {
     ]);
   });
 
+  test('a broker that answers with an error is no warning: what comes of it is said elsewhere', () => {
+    lines.length = 0;
+    now += 20_000;
+    entry(logLevel.ERROR, 'Response Heartbeat(key: 12, version: 3)', { error: 'The group is rebalancing' });
+    expect(lines.map(([level]) => level)).toEqual(['debug']);
+  });
+
   test('messages that are never twice the same do not fill the memory', () => {
     const pass = rateLimit(1000, () => 0);
     for (let i = 0; i < 5000; i++) expect(pass(`message ${i}`)).toBe(0);

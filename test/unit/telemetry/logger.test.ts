@@ -68,6 +68,19 @@ describe('the logger', () => {
     });
   });
 
+  test('shows no stack of what lies behind an error with a code', () => {
+    const { logger, lines } = capture();
+    const away = Object.assign(new Error('away', { cause: new Error('closed') }), { code: 'AWAY' });
+    logger.warn({ error: away }, 'ledger_unavailable');
+    const { error } = last(lines) as { error: Line };
+    expect(error).toEqual({
+      type: 'Error',
+      message: 'away',
+      code: 'AWAY',
+      cause: { type: 'Error', message: 'closed' },
+    });
+  });
+
   test('hides what its name calls a secret, at any depth, and credentials in URLs', () => {
     const { logger, lines } = capture();
     logger.info(
