@@ -119,7 +119,7 @@ export const checkGaps = (stage: Stage): void => {
 export const checkPurged = (stage: Stage, shard: number): void => {
   const past = stage.pastOf(shard, stage.scheduler.now)?.shard;
   const present = stage.memory!.inspectShard(shard);
-  if (!past || !present || past.life !== present.life || stage.plan.theme !== 'stale') return;
+  if (!past || !present || past.life !== present.life || stage.plan.theme !== 'stale' || stage.rollbacks > 0) return;
   for (const [member, account] of past.accounts) {
     const after = present.accounts.get(member);
     if (after === undefined || after.rows.size >= account.rows.size || account.name.tenant === RECORDS_TENANT) continue;

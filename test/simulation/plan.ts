@@ -13,6 +13,7 @@ export const COMMON = [
   'redis away',
   'lost writes',
   'kafka away',
+  'leader lags',
   'rebalance',
   'commit moved',
   'commit expired',
@@ -61,8 +62,8 @@ export const planOf = (random: Random, limits: PlanLimits): Plan => {
   const onLoss = pick(['continue', 'recount', 'stop'] as const);
   const limit = 1 + Math.floor(random() * 2 * SERVICES);
   const careless = random() < 0.3;
-  const publishing = random() < 0.2;
-  const trafficMs = 8_000 + random() * 22_000;
+  const publishing = random() < 0.2 || theme === 'stale';
+  const trafficMs = 8_000 + random() * 22_000 + (publishing ? 15_000 : 0);
   const usable = new Set(troubles);
   if (limits.realServer) usable.delete('lost writes');
   if (theme === 'cut' || theme === 'loss') usable.delete('topic remade');
@@ -80,6 +81,6 @@ export const planOf = (random: Random, limits: PlanLimits): Plan => {
     fromBeginning: theme !== 'from end',
     onLoss: theme === 'loss' ? onLoss : 'continue',
     isCareless: careless && !usable.has('topic remade'),
-    publishing: (limits.publishing ?? (publishing || theme === 'stale')) && !limits.realServer,
+    publishing: (limits.publishing ?? publishing) && !limits.realServer,
   };
 };

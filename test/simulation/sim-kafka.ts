@@ -57,6 +57,8 @@ export class SimKafka {
   readonly topics = new Map<string, SimTopic>();
   readonly commits = new Map<string, { offset: number; metadata: string }>();
   generation = 0;
+  /** Partitions whose new leader does not know yet how far its log is readable: until when it answers with what. */
+  readonly lags = new Map<string, { readonly until: number; readonly end: number }>();
   isAway = false;
   /** Told of every commit that takes effect, with what it replaces. */
   onCommit: (request: CommitRequest, before: { offset: number; metadata: string } | undefined) => void = () => {};
@@ -78,6 +80,13 @@ export class SimKafka {
   addPartition(name: string): void {
     this.topics.get(name)!.logs.push(emptyLog());
     this.rebalance();
+  }
+
+  /** The end of the log, as its leader says. */
+  endOf(where: TopicPartition): number {
+    const { end, start } = this.log(where)!;
+    const lag = this.lags.get(key(where));
+    return lag === undefined || lag.until <= this.scheduler.now ? end : Math.max(start, Math.min(end, lag.end));
   }
 
   log(where: TopicPartition): SimLog | undefined {
@@ -264,7 +273,7 @@ export class SimSource implements RecordSource {
     return this.#call(() =>
       partitions.flatMap((where) => {
         const log = this.#kafka.log(where);
-        return log === undefined ? [] : [{ ...where, start: log.start, end: log.end }];
+        return log === undefined ? [] : [{ ...where, start: log.start, end: this.#kafka.endOf(where) }];
       }),
     );
   }
@@ -319,17 +328,18 @@ export class SimSource implements RecordSource {
       return;
     }
     const { position, moves } = fetching;
-    if (position < log.start || position > log.end) {
+    const end = this.#kafka.endOf(where);
+    if (position < log.start || position > end) {
       this.#handler!.outOfRange(where);
       this.#fetchLater(generation, where);
       return;
     }
-    if (position === log.end) {
+    if (position === end) {
       this.#fetchLater(generation, where);
       return;
     }
-    const batch = this.#batchAt(where, log, position);
-    const slow = this.#random() < 0.03 ? this.#random() * 3000 : 0;
+    const batch = this.#batchAt(where, log, position, end);
+    const slow = this.#random() < 0.05 ? this.#random() * 4000 : 0;
     this.process.in(1 + slow + this.#random() * 30, () => {
       const current = this.#partitions.get(key(where));
       const isStale = current !== fetching || fetching.moves !== moves;
@@ -353,11 +363,11 @@ export class SimSource implements RecordSource {
     this.#fetchLater(generation, batch);
   }
 
-  #batchAt(where: TopicPartition, log: SimLog, position: number): SourceBatch {
+  #batchAt(where: TopicPartition, log: SimLog, position: number, end: number): SourceBatch {
     const size = 1 + Math.floor(this.#random() * 12);
-    const next = Math.min(log.end, position + size);
+    const next = Math.min(end, position + size);
     const records = recordsIn(log, position, next);
-    return { ...where, fetchedFrom: position, next, highWatermark: log.end, records };
+    return { ...where, fetchedFrom: position, next, highWatermark: end, records };
   }
 }
 

@@ -1,7 +1,7 @@
 /** What one schedule plays on: virtual time, the simulated Kafka, the ledger with its history, the shadow, the story. */
 
 import type { CommitRequest } from '../../src/kafka/port.ts';
-import { markerField } from '../../src/ledger/keys.ts';
+import { markerField, markerParts } from '../../src/ledger/keys.ts';
 import { MemoryLedger, type OutsideSnapshot, type ShardSnapshot } from '../../src/ledger/memory-ledger.ts';
 import { readCommitMetadata } from '../../src/ledger/partition.ts';
 import type { CommitCall, CommitReply, Creation, MarkerField, ShardView } from '../../src/ledger/port.ts';
@@ -56,7 +56,7 @@ export class Stage {
   /** Records of every gap that a worker told of. */
   readonly gaps: number[] = [];
   failure: Error | null = null;
-  onCommitServed: (shard: number) => Promise<void> = async () => {};
+  onWritten: (method: string, shard: number | null) => Promise<void> = async () => {};
   /** Every value that the group's commit ever had, by field. */
   readonly commitsEver = new Map<MarkerField, Set<number>>();
   readonly #verbose: boolean;
@@ -69,7 +69,7 @@ export class Stage {
     this.#verbose = verbose;
     this.limit = plan.limit;
     this.onLoss = plan.onLoss;
-    this.kafkaFaults = { callFailure: 0.02, staleFetch: 0.1, sessionTimeoutMs: 6000, isCareless: plan.isCareless };
+    this.kafkaFaults = { callFailure: 0.02, staleFetch: 0.3, sessionTimeoutMs: 6000, isCareless: plan.isCareless };
     this.kafka = new SimKafka(this.scheduler, random, this.kafkaFaults);
     this.kafka.onCommit = (request, before) => this.#checkKafkaCommit(request, before);
     let lives = 0;
@@ -155,7 +155,7 @@ export class Stage {
     try {
       this.#follow(served);
       if (this.memory !== null && !READS.has(served.method)) this.#remember(served.shard);
-      if (served.method === 'commit') await this.onCommitServed(served.shard!);
+      if (!READS.has(served.method)) await this.onWritten(served.method, served.shard);
     } catch (error) {
       this.fail(error instanceof Error ? error : new Error(String(error)));
     }
@@ -200,6 +200,15 @@ export class Stage {
     const history = this.#history[shard]!;
     history.push({ at, snapshot: this.memory!.snapshotShard(shard), shadow: this.shadow.shards[shard]! });
     if (history.length > KEPT_SNAPSHOTS) history.splice(1, KEPT_SNAPSHOTS / 2);
+  }
+
+  /** The shard lost what it had of a topic that is gone: nobody can read that again, and what was shown cannot be reached. */
+  isOutOfReach(shard: number): boolean {
+    const present = this.kafka.topics.get(TOPIC)!.id;
+    const markers = this.shadow.shards[shard]?.markers;
+    return [...this.shadow.highest].some(
+      ([field, highest]) => markerParts(field).topicId !== present && (markers?.get(field) ?? -1) < highest[shard]!,
+    );
   }
 
   /** A state of the shard, not newer than `at`; for looking only. */

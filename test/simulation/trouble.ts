@@ -74,11 +74,13 @@ export class Troubles {
   }
 
   #record(): SimRecord {
-    const { random, plan } = this.#stage;
+    const { random, plan, scheduler } = this.#stage;
     this.records++;
     if (plan.theme === 'tenants' && random() < 0.3) return madeUpRecord(random);
     if (plan.theme === 'bomb' && random() < 0.5) return bombRecord(random);
-    return anyRecord(random, plan.services);
+    // Where births are looked at, they come all the time.
+    const grown = plan.publishing ? Math.ceil((scheduler.now / plan.trafficMs) * plan.services) : plan.services;
+    return anyRecord(random, Math.max(2, grown));
   }
 
   readonly #kinds: Readonly<Record<Trouble, () => void>> = {
@@ -129,6 +131,15 @@ export class Troubles {
       scheduler.in(random() * 5000, () => {
         kafka.isAway = false;
       });
+    },
+    'leader lags': () => {
+      const { random, kafka, scheduler, fault } = this.#tools();
+      const { logs } = kafka.topics.get(TOPIC)!;
+      const partition = Math.floor(random() * logs.length);
+      const end = Math.max(0, logs[partition]!.end - Math.floor(random() * 20));
+      fault('leader lags', `partition ${partition} at ${end}`);
+      kafka.lags.set(`${partition}/${TOPIC}`, { until: scheduler.now + random() * 6000, end });
+      if (random() < 0.5) kafka.rebalance();
     },
     rebalance: () => {
       this.#stage.fault('rebalance');

@@ -60,9 +60,10 @@ export const runSchedule = async (options: WorldOptions): Promise<WorldReport> =
 
 const play = async (stage: Stage, fleet: Fleet): Promise<WorldReport> => {
   const { plan, kafka, scheduler, random } = stage;
-  stage.onCommitServed = async (shard) => {
+  stage.onWritten = async (method, shard) => {
+    if (shard === null) return;
     if (stage.memory !== null) checkPurged(stage, shard);
-    if (random() < READ_BACK) await checkShard(stage, shard);
+    if (method === 'commit' && random() < READ_BACK) await checkShard(stage, shard);
   };
   kafka.createTopic(TOPIC, plan.partitions);
   stage.noteTopic();

@@ -1,0 +1,256 @@
+/** Deliberate breakages. Each is a piece of a protocol that looks as if it could be left out. */
+export type Mutation = {
+  readonly what: string;
+  readonly file: string;
+  /** Stands in the file exactly once. */
+  readonly from: string;
+  readonly to: string;
+  /** Where two lines guard the same, both must go. */
+  readonly also?: readonly [from: string, to: string];
+};
+
+const WORKER = 'src/ledger/worker.ts';
+const LANES = 'src/ledger/lanes.ts';
+const POSITIONER = 'src/ledger/positioner.ts';
+const PARTITION = 'src/ledger/partition.ts';
+const DECIDE = 'src/ledger/decide-position.ts';
+const COMMIT = 'src/ledger/memory-commit.ts';
+const STATE = 'src/ledger/memory-state.ts';
+const OWNERSHIP = 'src/publish/ownership.ts';
+const READER = 'src/publish/shard-reader.ts';
+const MARKERS = 'src/publish/markers.ts';
+const READING = 'src/publish/account-reading.ts';
+
+export const MUTATIONS: readonly Mutation[] = [
+  {
+    what: 'a section that was not applied is taken as applied',
+    file: LANES,
+    from: "} else if (outcome.kind === 'not-applied' || outcome.marker !== to) {",
+    to: "} else if (outcome.kind !== 'not-applied' && outcome.marker !== to) {",
+  },
+  {
+    what: 'a batch is gathered wherever it was fetched from',
+    file: WORKER,
+    from: 'if (batch.fetchedFrom > state.next) {',
+    to: 'if (batch.fetchedFrom > state.next + 1e9) {',
+  },
+  {
+    what: 'a batch from before the last seek is gathered',
+    file: WORKER,
+    from: 'if (!control.isCurrent()) return false;',
+    to: '',
+  },
+  {
+    what: 'records below next are gathered again',
+    file: WORKER,
+    from: 'if (record.offset < state.next) continue;',
+    to: '',
+  },
+  {
+    what: 'a shard gathers records below its marker',
+    file: WORKER,
+    from: 'wants: (shard) => this.#offset >= this.#current.markers[shard]!',
+    to: 'wants: () => true',
+  },
+  {
+    what: 'pending is kept when a partition goes back',
+    file: PARTITION,
+    from: '  adopt(markers: ArrayLike<number>): void {\n    this.pending.clear();',
+    to: '  adopt(markers: ArrayLike<number>): void {',
+  },
+  {
+    what: 'pending is kept over a generation without a look at the markers',
+    file: POSITIONER,
+    from: 'const isUntouched = state.hasMarkers && markers.every((marker, shard) => marker === state.markers[shard]);',
+    to: 'const isUntouched = state.hasMarkers;',
+  },
+  {
+    what: 'the topic ids are not asked again before a flush',
+    file: WORKER,
+    from: 'if (id === state.topicId) state.flushTo = to;',
+    to: 'if (id !== null) state.flushTo = to;',
+  },
+  {
+    what: 'positioning does not wait for unresolved calls',
+    file: POSITIONER,
+    from: "await resolved(todo.filter(({ topicId }) => topicId !== '').map(({ field }) => field));",
+    to: 'void resolved;',
+  },
+  {
+    what: 'the markers are read before the commit',
+    file: POSITIONER,
+    from: `      const commits = await this.#commits(infos);
+      const views = await Promise.all(Array.from({ length: SHARDS }, (_, shard) => ledger.view(shard)));`,
+    to: `      const views = await Promise.all(Array.from({ length: SHARDS }, (_, shard) => ledger.view(shard)));
+      const commits = await this.#commits(infos);`,
+  },
+  {
+    what: 'the highest marker is committed, not the lowest',
+    file: PARTITION,
+    from: 'let lowest = Number.POSITIVE_INFINITY;\n    for (const marker of this.markers) if (marker < lowest)',
+    to: 'let lowest = Number.NEGATIVE_INFINITY;\n    for (const marker of this.markers) if (marker > lowest)',
+  },
+  {
+    what: 'a record is split over two sections',
+    file: WORKER,
+    from: 'for (const shard of this.#largeShards) state.pending.seal(shard, state.next);',
+    to: 'state.pending.sealAll(state.next - (record.offset % 7 === 0 ? 1 : 0));',
+  },
+  {
+    what: 'sections of a replay do not say so',
+    file: LANES,
+    from: 'const replay = from < state.replayUntil;',
+    to: 'const replay = false;',
+  },
+  {
+    what: 'no section is cut where a replay ends',
+    file: PARTITION,
+    from: 'if (this.next < this.replayUntil && offset >= this.replayUntil) this.#endReplay();',
+    to: '',
+  },
+  {
+    what: 'an unanswered call is given up, and a new one made',
+    file: LANES,
+    from: '      await sleep(this.#options.clock, delay);\n    }\n    return null;',
+    to: "      return { kind: 'answered', life: '', counter: 0, accounts: [], sections: call.sections.map(({ to }) => ({ kind: 'applied', marker: to })) };\n    }\n    return null;",
+  },
+  {
+    what: 'the group is told of more than was acknowledged',
+    file: WORKER,
+    from: '.map((state) => ({ state, offset: state.lowestMarker }))',
+    to: '.map((state) => ({ state, offset: state.flushTo }))',
+  },
+  {
+    what: 'the group is told again of less',
+    file: WORKER,
+    from: '.filter(({ state, offset }) => offset > state.commit);',
+    to: '.filter(({ state, offset }) => offset !== state.commit);',
+  },
+  {
+    what: 'a commit of another topic of the same name is believed',
+    file: POSITIONER,
+    from: '(note === null ? !state.remade : note.topicId === info.id)',
+    to: 'true',
+  },
+  {
+    what: 'a lost marker is set to the commit, not to the start',
+    file: DECIDE,
+    from: "set.push({ shard, to: commit.start, create: 'no' });",
+    to: "set.push({ shard, to: commit.offset, create: 'no' });",
+  },
+  {
+    what: 'a log that ends too early is believed at once',
+    file: DECIDE,
+    from: "if (!facts.patienceOver) return { kind: 'look-again', why: `the log",
+    to: "if (facts.patienceOver) return { kind: 'look-again', why: `the log",
+  },
+  {
+    what: 'a gap is not told',
+    file: POSITIONER,
+    from: 'if (untold.gap !== null) watch(',
+    to: 'if (untold.gap === undefined) watch(',
+  },
+  {
+    what: 'the ledger does not compare the marker',
+    file: COMMIT,
+    from: 'if (marker !== section.from)',
+    to: 'if (marker < 0)',
+  },
+  {
+    what: 'the limit is off by one',
+    file: COMMIT,
+    from: '    if (live < limit) {\n',
+    to: '    if (live <= limit) {\n',
+  },
+  {
+    what: 'a purge forgets to add to retired',
+    file: STATE,
+    from: '  addTo(account.retired, row.values);\n',
+    to: '',
+  },
+  {
+    what: 'a purge takes what is not stale',
+    file: 'src/ledger/memory-ledger.ts',
+    from: 'clockS(state) - row.lastSeenS > staleS',
+    to: 'clockS(state) - row.lastSeenS > staleS / 3',
+  },
+  {
+    what: 'a sweep takes series that are not stale',
+    file: COMMIT,
+    from: 'clock - row.lastSeenS > account.staleS',
+    to: 'clock - row.lastSeenS >= 0',
+  },
+  {
+    what: 'known series are not asked for their keys when they are gone',
+    file: COMMIT,
+    from: 'if (key === null && !plan.found?.rows.has',
+    to: 'if (key === null && plan.found === undefined && !plan.found?.rows.has',
+  },
+  {
+    what: 'a table is shown without the commits that cover it',
+    file: MARKERS,
+    from: '    if (offset === undefined ? topics.has(markerParts(field).topicId) : offset < marker) return false;',
+    to: '    if (offset === undefined ? topics.has(markerParts(field).topicId) : offset < 0) return false;',
+  },
+  {
+    what: 'a new owner shows what it read, however old',
+    file: READER,
+    from: 'if (!reaches(start.markers, floor, commits)) {',
+    to: 'if (this.#shown !== null && !reaches(start.markers, floor, commits)) {',
+  },
+  {
+    what: 'a lower table replaces a higher one',
+    file: READER,
+    from: 'if (!reaches(start.markers, floor, commits)) {',
+    to: 'if (this.#shown === null && !reaches(start.markers, floor, commits)) {',
+    also: ['this.#blocked = this.#isBelowFloor(changes.view, commits);', 'this.#blocked = false;'],
+  },
+  {
+    what: 'a lease may be used at once',
+    file: OWNERSHIP,
+    from: 'takenAtMs : takenAtMs + leaseMs,',
+    to: 'takenAtMs : takenAtMs,',
+  },
+  {
+    what: 'a lease counts from the answer to its renewal',
+    file: OWNERSHIP,
+    from: 'if (isOurs) Object.assign(held, { sentMonotonicMs, sentWallMs });',
+    to: 'if (isOurs) Object.assign(held, { sentMonotonicMs: clock.monotonicMs() + leaseMs, sentWallMs: clock.wallMs() + leaseMs });',
+  },
+  {
+    what: 'a lease is not judged by the wall clock',
+    file: OWNERSHIP,
+    from: ' && clock.wallMs() - sentWallMs < leaseMs;',
+    to: ';',
+  },
+  {
+    what: 'a shard is handed over while answers are on their way',
+    file: OWNERSHIP,
+    from: 'if (held.draining && held.answers === 0 && !this.#leaving)',
+    to: 'if (held.draining && !this.#leaving)',
+  },
+  {
+    what: 'a birth is not held at zero',
+    file: READING,
+    from: '} else if (start.counter < birthUs + holdUs) {',
+    to: '} else if (start.counter < birthUs) {',
+  },
+  {
+    what: 'a hold does not begin again when an owner first shows the series',
+    file: READER,
+    from: 'version.holds![slot] = over ? 0 : until;',
+    to: 'version.holds![slot] = over ? 0 : birthUs + holdUs;',
+  },
+  {
+    what: 'a series that was shown before a loss is held at zero again',
+    file: READING,
+    from: 'if (birth < 0 || birthUs <= start.replayedAt) continue;',
+    to: 'if (birth < 0) continue;',
+  },
+  {
+    what: 'a ledger that fell back is not read as a whole',
+    file: MARKERS,
+    from: 'if (after.life !== before.life || after.replayedAt !== before.replayedAt || after.counter < before.counter)\n    return true;',
+    to: 'if (after.life !== before.life) return true;\n  if (before !== after) return false;',
+  },
+];
