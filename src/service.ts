@@ -34,7 +34,7 @@ const MEASURES = ['bytes', 'spans'];
 const LOOK_INTERVAL_MS = 10_000;
 const PATIENCE_MS = 20_000;
 const FIRST_RETRY_MS = 200;
-const LAST_RETRY_MS = 5_000;
+const LAST_RETRY_MS = 2_000;
 /** Of the time to stop, what publishing may take to end begun answers and hand over. */
 const RELEASE_SHARE = 0.3;
 

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type Fleet, killReplica, startFleet, untilLine, untilUnready } from '../support/fleet.ts';
 import { type KafkaCluster, startKafka } from '../support/services/kafka.ts';
+import type { Replica } from '../support/services/replica.ts';
 import { createTopic, deleteTopic, withAdmin } from '../support/topics.ts';
 import { waitUntil } from '../support/wait-for.ts';
 
@@ -76,6 +77,22 @@ describe('Kafka', () => {
     expect(await fleet.metric('tracetally_gap_records_total')).toBe(0);
   }, 60_000);
 
+  test('the commits of the group expire, or somebody moves them: the ledger knows where to go on', async () => {
+    await fleet.settle();
+    const meddlings = [
+      () => withAdmin(kafka.brokers, (admin) => admin.deleteGroups([fleet.group])),
+      () => moveCommits('1'),
+    ];
+    for (const meddle of meddlings) {
+      await Promise.all(fleet.replicas.map(endReplica));
+      await fleet.write(20);
+      await meddle();
+      for (const replica of fleet.replicas) await replica.start();
+      await fleet.settle();
+    }
+    expect(await fleet.metric('tracetally_ledger_losses_total')).toBe(0);
+  }, 60_000);
+
   test('retention takes records that nobody has read: the gap is counted, and it goes on', async () => {
     await fleet.settle();
     await Promise.all(fleet.replicas.map(killReplica));
@@ -91,6 +108,18 @@ describe('Kafka', () => {
     expect(lines[0]).toMatchObject({ level: 'error', topic: fleet.topic });
   }, 60_000);
 });
+
+/** By SIGTERM: it leaves its group. */
+async function endReplica(replica: Replica): Promise<void> {
+  replica.signal('SIGTERM');
+  expect(await replica.exit()).toEqual({ code: 0, signal: null });
+}
+
+/** As an operator's reset of offsets does. */
+async function moveCommits(offset: string): Promise<void> {
+  const partitions = Array.from({ length: fleet.partitions }, (_, partition) => ({ partition, offset }));
+  await withAdmin(kafka.brokers, (admin) => admin.setOffsets({ groupId: fleet.group, topic: fleet.topic, partitions }));
+}
 
 /** As retention does: the log begins at its present end. */
 async function removeRecords(): Promise<void> {

@@ -6,7 +6,7 @@ import { RECORDS_TENANT } from '../../src/attribution/reserved.ts';
 import { accountMember, ledgerKeys, RECORDS_TRACKER, shardOf } from '../../src/ledger/keys.ts';
 import { parseExposition } from '../support/exposition.ts';
 import { type Fleet, killReplica, PREFIX, startFleet, untilLine, untilUnready } from '../support/fleet.ts';
-import { logLines } from '../support/fleet-metrics.ts';
+import { logLines, selfMetrics } from '../support/fleet-metrics.ts';
 import type { Replica } from '../support/services/replica.ts';
 import { sharedKafka } from '../support/shared-servers.ts';
 import { waitFor, waitUntil } from '../support/wait-for.ts';
@@ -56,7 +56,8 @@ describe('SIGTERM', () => {
       timeoutMs: 20_000,
       what: 'everything to be gathered',
     });
-    expect(await leaves.scrape('/metrics')).not.toContain('\ntracetally_pending_series 0\n');
+    const gathered = await selfMetrics(leaves);
+    expect(gathered('tracetally_pending_series')).toBeGreaterThan(0);
     await waitUntil(async () => (await fleet.metric('tracetally_owned_shards')) === 64, {
       timeoutMs: 2.5 * LEASE_MS,
       what: 'every shard to be owned',
@@ -72,6 +73,9 @@ describe('SIGTERM', () => {
     expect(Date.now() - Date.parse(String(stopped.time))).toBeLessThan(1_000);
     await untilShown([stays], LEASE_MS / 2);
     await fleet.settle();
+    // What it had gathered was flushed: nobody has read it again.
+    const byOther = await fleet.metric('tracetally_records_consumed_total');
+    expect(byOther).toBe(fleet.truth.records - gathered('tracetally_records_consumed_total'));
   }, 120_000);
 
   test('ends within the bound while Redis does not answer, and what was not flushed is read again', async () => {

@@ -3,15 +3,13 @@
  * restart and a Redis that dies or loses its newest writes: plain increase() is the truth, series by series, and
  * nothing else is stored.
  */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { parse, stringify } from 'yaml';
 import { type Fleet, killReplica, startFleet } from '../support/fleet.ts';
 import { plainLabels, plainRecord } from '../support/fleet-records.ts';
 import { type Scraper, type SeenSeries, type SeriesLabels, startScraper } from '../support/scraper.ts';
 import { type Prometheus, startPrometheus } from '../support/services/prometheus.ts';
 import { sharedKafka } from '../support/shared-servers.ts';
+import { shippedScrapeConfig } from '../support/shipped-scrape.ts';
 import { type Look, waitFor, waitUntil } from '../support/wait-for.ts';
 
 const BYTES = 'tempo_usage_tracker_bytes_received_total';
@@ -41,7 +39,12 @@ beforeAll(async () => {
     fleet.replicas.map(({ url }) => `${url}/usage_metrics`),
     INTERVAL_MS,
   );
-  prometheus = await startPrometheus({ configYaml: shippedFile() }).catch(() => undefined);
+  prometheus = await startPrometheus({
+    configYaml: shippedScrapeConfig(
+      fleet.replicas.map(({ port }) => `127.0.0.1:${port}`),
+      `${INTERVAL_MS}ms`,
+    ),
+  }).catch(() => undefined);
 }, 180_000);
 
 afterAll(async () => {
@@ -49,22 +52,6 @@ afterAll(async () => {
   await prometheus?.stop();
   await fleet?.stop();
 }, 60_000);
-
-type ScrapeFile = {
-  global: { scrape_interval: string };
-  scrape_configs: { scrape_timeout?: string; static_configs: { targets: string[] }[] }[];
-};
-
-/** deploy/prometheus.yml with these targets and a shorter interval. */
-function shippedFile(): string {
-  const file = parse(readFileSync(join(import.meta.dirname, '../../deploy/prometheus.yml'), 'utf8')) as ScrapeFile;
-  file.global.scrape_interval = `${INTERVAL_MS}ms`;
-  for (const job of file.scrape_configs) {
-    job.scrape_timeout = `${INTERVAL_MS}ms`;
-    job.static_configs = [{ targets: fleet.replicas.map(({ port }) => `127.0.0.1:${port}`) }];
-  }
-  return stringify(file);
-}
 
 const identity = (labels: SeriesLabels): string => {
   const { job: _, ...own } = labels;

@@ -84,6 +84,16 @@ describe('Redis', () => {
     }
   }, 90_000);
 
+  test('is full, and then has room', async () => {
+    const flow = await fleet.flow(20);
+    await admin.config('SET', 'maxmemory', '1');
+    await untilAwaySaid();
+    await admin.config('SET', 'maxmemory', '0');
+    await fleet.ready();
+    await flow.end();
+    await fleet.settle();
+  }, 90_000);
+
   test('holds the ledger of another group: refused with the way out', async () => {
     const other = await fleet.add({ kafka: { group_id: uniqueName('other') } });
     await expectRefused(other, /belongs to the group .*redis\.key_prefix/);

@@ -1,11 +1,9 @@
 /** What the demo runs: a broker, a Redis, three replicas, and a Prometheus where one can be had. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { parse, stringify } from 'yaml';
 import { type KafkaCluster, startKafka } from '../support/services/kafka.ts';
 import { type Prometheus, startPrometheus } from '../support/services/prometheus.ts';
 import { type RedisServer, startRedis } from '../support/services/redis.ts';
 import { type Replica, startReplica } from '../support/services/replica.ts';
+import { shippedScrapeConfig } from '../support/shipped-scrape.ts';
 import { createTopic } from '../support/topics.ts';
 import { DIMENSIONS } from '../support/traffic-world.ts';
 
@@ -66,27 +64,12 @@ async function prometheusIfAny(
   tell: (text: string) => void,
 ): Promise<Prometheus | undefined> {
   try {
-    const prometheus = await startPrometheus({ configYaml: scrapeConfig(replicas) });
+    const targets = replicas.map(({ port }) => `127.0.0.1:${port}`);
+    const prometheus = await startPrometheus({ configYaml: shippedScrapeConfig(targets, '2s') });
     tell(`Prometheus at ${prometheus.url}, with deploy/prometheus.yml`);
     return prometheus;
   } catch (error) {
     tell(`no Prometheus on this machine, going on without: ${error instanceof Error ? error.message : String(error)}`);
     return undefined;
   }
-}
-
-type ScrapeFile = {
-  global: { scrape_interval: string };
-  scrape_configs: { scrape_timeout?: string; static_configs: { targets: string[] }[] }[];
-};
-
-/** The shipped file with the demo's targets and a shorter interval. */
-function scrapeConfig(replicas: readonly Replica[]): string {
-  const file = parse(readFileSync(join(import.meta.dirname, '../../deploy/prometheus.yml'), 'utf8')) as ScrapeFile;
-  file.global.scrape_interval = '2s';
-  for (const job of file.scrape_configs) {
-    job.scrape_timeout = '2s';
-    job.static_configs = [{ targets: replicas.map((replica) => `127.0.0.1:${replica.port}`) }];
-  }
-  return stringify(file);
 }
