@@ -1,5 +1,5 @@
 /** What every ledger promises: one suite for all of them. */
-import { afterAll, beforeAll, beforeEach, describe } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, jest } from '@jest/globals';
 import type { AnyLedger } from './calls.ts';
 import { commitContract } from './contract-commit.ts';
 import { identityContract } from './contract-identity.ts';
@@ -13,6 +13,7 @@ import { type Fixture, IDENTITY, newPrefix } from './fixture.ts';
 export type Given = { readonly fixture: Fixture; readonly ledger: AnyLedger; readonly prefix: string };
 
 export const describeLedger = (name: string, start: () => Promise<Fixture>): void => {
+  jest.setTimeout(30_000);
   describe(`the ledger in ${name}`, () => {
     let fixture: Fixture;
     let given: Given;
