@@ -5,6 +5,7 @@ const project = (name: string, extra: Partial<Config> = {}) => ({
   roots: [`<rootDir>/test/${name}`],
   testMatch: ['**/*.test.ts'],
   testEnvironment: 'node',
+  setupFilesAfterEnv: ['<rootDir>/test/support/patience.ts'],
   extensionsToTreatAsEsm: ['.ts'],
   transform: {
     '^.+\\.ts$': [
@@ -24,6 +25,7 @@ const kafkaAndRedis = { ...redis, globalSetup: '<rootDir>/test/support/global-se
 
 const config = {
   maxWorkers: 2,
+  testSequencer: '<rootDir>/test/support/sequencer.ts',
   reporters: ['default', '<rootDir>/test/support/tally-reporter.ts'],
   projects: [
     project('unit'),
