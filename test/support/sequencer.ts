@@ -6,8 +6,9 @@ const ORDER = ['simulation', 'unit', 'contract', 'integration'];
 
 const rank = (test: Test): number => ORDER.indexOf(test.context.config.displayName?.name ?? '');
 
-/** A CommonJS module's default export: as it is, or one step deeper, as who loads this file will have it. */
-const Sequencer = 'default' in sequencer ? sequencer.default : (sequencer as unknown as typeof sequencer.default);
+/** The default export of a CommonJS module: one step deeper, or as it is, as whoever loads this file will have it. */
+const loaded: { default: typeof sequencer.default } = sequencer;
+const Sequencer = loaded.default ?? loaded;
 
 export default class ByProject extends Sequencer {
   override sort(tests: Test[]): Test[] {
