@@ -181,7 +181,8 @@ test('a rebalance ends long handlers at their next heartbeat, and nothing of the
   const startedAt = performance.now();
   const b = await new Member({ brokers, groupId, topics: [topic] }).start();
   await b.until('a share', (m) => m.held.length === 3);
-  expect(performance.now() - startedAt).toBeLessThan(3000);
+  // Far from the session's 30 s, which a member that is not heard of costs.
+  expect(performance.now() - startedAt).toBeLessThan(15_000);
   expect(hasEnded).toBeGreaterThan(0);
   expect(late).toBe(0);
   await a.until('all records', () => new Set([...a.values, ...b.values]).size === 18);
@@ -234,7 +235,7 @@ test('a quiet source hears nothing more, stays a member and commits; a stopped o
   expect(await membersOf(groupId)).toHaveLength(1);
   const startedAt = performance.now();
   await member.stop();
-  expect(performance.now() - startedAt).toBeLessThan(2000);
+  expect(performance.now() - startedAt).toBeLessThan(10_000);
   expect(await membersOf(groupId)).toHaveLength(0);
   const next = new Member({ brokers, groupId, topics: [topic] });
   expect(await next.source.commits([where])).toEqual([{ ...where, offset: 1, metadata: 'last' }]);

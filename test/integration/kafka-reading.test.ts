@@ -218,7 +218,13 @@ test('a pause longer than the session keeps the membership, and a resume is felt
   const { topic, groupId } = own('pause');
   await createTopic(brokers, topic, { partitions: 2 });
   const all = [0, 1].map((partition) => ({ topic, partition }));
-  const member = await new Member({ brokers, groupId, topics: [topic], sessionTimeoutMs: 1000 }).start();
+  const member = await new Member({
+    brokers,
+    groupId,
+    topics: [topic],
+    sessionTimeoutMs: 1000,
+    maxWaitMs: 12_000,
+  }).start();
   await fill(topic, 0, 1);
   await member.until('the first record', (m) => m.values.length === 1);
   for (let round = 1; round <= 3; round++) {
@@ -231,7 +237,8 @@ test('a pause longer than the session keeps the membership, and a resume is felt
     member.source.resume(all);
     const resumedAt = performance.now();
     await member.until('the other records', (m) => m.values.length === round * 2 + 1);
-    expect(performance.now() - resumedAt).toBeLessThan(400);
+    // Not after the fetch that was waiting.
+    expect(performance.now() - resumedAt).toBeLessThan(6_000);
   }
   await expectToBeMember(member, all[0]!);
 });
