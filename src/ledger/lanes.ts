@@ -69,6 +69,8 @@ export class Lanes {
 
   /** Looks at every shard that had no call for `idleMs`. */
   look(idleMs: number): void {
+    const [any] = this.#options.active();
+    if (any === undefined) return;
     const before = this.#options.clock.monotonicMs() - idleMs;
     for (let shard = 0; shard < SHARDS; shard++) {
       if (this.#lanes[shard]!.lastCallMs <= before) this.#start(shard, () => this.#look(shard));

@@ -11,8 +11,8 @@ import type { SimProcess } from './sim-process.ts';
 import type { Stage } from './stage.ts';
 import { SERVICES } from './traffic.ts';
 
-const INTERVAL_MS = 1_000;
-const TIMEOUT_MS = 800;
+const INTERVAL_MS = 1_500;
+const TIMEOUT_MS = 1_400;
 
 type Shown = {
   readonly key: string;
@@ -74,7 +74,7 @@ export class Scrapes {
       const shown = snapshot.tables.flatMap(rowsOf);
       this.#checkAlone(process.name, snapshot.tables);
       for (const row of shown) this.#noteFirst(row);
-      const slow = random() < 0.1 ? random() * TIMEOUT_MS : random() * 50;
+      const slow = random() < 0.25 ? random() * TIMEOUT_MS : random() * 50;
       const answer = { process, at: scheduler.now, shards: new Set(snapshot.tables.map(({ shard }) => shard)) };
       this.#begun.add(answer);
       process.in(slow, () => {

@@ -96,7 +96,7 @@ const waitForShown = async (stage: Stage, scrapes: Scrapes): Promise<void> => {
     await runTo(stage, stage.scheduler.now + 500);
   }
   scrapes.end();
-  await runTo(stage, stage.scheduler.now + 1_500);
+  await runTo(stage, stage.scheduler.now + 3_500);
   scrapes.checkIncrease();
   if (stage.failure !== null) throw stage.failure;
 };
