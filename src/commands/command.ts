@@ -42,10 +42,7 @@ export type CheckedConfig =
 /** The configuration of `--config` and the environment with everything that is wrong with it. */
 export const checkedConfig = (values: Values, io: Io): CheckedConfig => {
   const file = typeof values.config === 'string' ? values.config : undefined;
-  const loaded = loadConfig({ file, env: io.env });
-  if ('problems' in loaded) return loaded;
-  const problems = usageProblems(loaded.config);
-  return problems.length > 0 ? { problems } : loaded;
+  return loadConfig({ file, env: io.env }, usageProblems);
 };
 
 /** All problems in one list; the exit code. */

@@ -111,14 +111,19 @@ const freeze = <T>(value: T): T => {
   return value;
 };
 
-/** Never throws for anything that a file or the environment can hold. */
-export const loadConfig = (source: Source): Loaded => {
+/**
+ * Never throws for anything that a file or the environment can hold. `further` tells what else is wrong with a
+ * configuration, in which ill-formed settings have their defaults: so that all problems come at once.
+ */
+export const loadConfig = (source: Source, further: (config: Config) => readonly string[] = () => []): Loaded => {
   const read = source.read ?? ((path: string) => readFileSync(path, 'utf8'));
   const problems: Problems = [];
   const raw = readRaw(source, read, problems);
   const { values, bad } = parseAll(raw, source.env, problems);
   problems.push(...crossProblems(values, bad));
   const contents = readContents(values, read, problems);
+  const config = freeze(build(values, contents));
+  problems.push(...further(config));
   if (problems.length > 0) return { problems };
-  return { config: freeze(build(values, contents)), warnings: nearMisses(source.env) };
+  return { config, warnings: nearMisses(source.env) };
 };

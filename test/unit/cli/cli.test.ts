@@ -68,10 +68,10 @@ describe('check', () => {
     expect(out()).toBe('');
   });
 
-  test('looks at dimensions and tenants, too', async () => {
-    const { io, err } = capture({ TRACETALLY_TENANTS_DEFAULT: 'a/b' });
+  test('looks at dimensions and tenants, too, in the same list', async () => {
+    const { io, err } = capture({ TRACETALLY_TENANTS_DEFAULT: 'a/b', TRACETALLY_SERVER_PORT: 'x' });
     expect(await runCli(['check'], io)).toBe(1);
-    expect(err()).toContain('the configuration has 1 problem:\n  tenants.default: ');
+    expect(err()).toMatch(/^the configuration has 2 problems:\n {2}server\.port: .*\n {2}tenants\.default: .*$/);
   });
 
   test('warns of what is likely a slip', async () => {
