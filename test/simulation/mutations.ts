@@ -1,6 +1,6 @@
 /**
  * Breaks the house on purpose, one way at a time, in a copy of it, and shows which schedule finds each:
- * `npm run simulate:mutations [-- --only TEXT] [--count N]`. Exit code 1 where one is not found.
+ * `npm run simulate:mutations [-- --only TEXT] [--count N] [--part I/N]`. Exit code 1 where one is not found.
  */
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -10,7 +10,11 @@ import { parseArgs } from 'node:util';
 import { MUTATIONS, type Mutation } from './mutation-list.ts';
 
 const { values } = parseArgs({
-  options: { only: { type: 'string', default: '' }, count: { type: 'string', default: '2000' } },
+  options: {
+    only: { type: 'string', default: '' },
+    count: { type: 'string', default: '2000' },
+    part: { type: 'string', default: '0/1' },
+  },
 });
 
 const root = new URL('../..', import.meta.url).pathname;
@@ -48,8 +52,9 @@ const breakIt = (directory: string, { file, from, to, also }: Mutation): void =>
 };
 
 let missed = 0;
-for (const mutation of MUTATIONS) {
-  if (!mutation.what.includes(values.only)) continue;
+const [part, parts] = values.part.split('/').map(Number) as [number, number];
+for (const [index, mutation] of MUTATIONS.entries()) {
+  if (!mutation.what.includes(values.only) || index % parts !== part) continue;
   const directory = mkdtempSync(join(tmpdir(), 'tracetally-mutation-'));
   try {
     for (const part of ['src', 'test', 'package.json', 'tsconfig.json'])

@@ -60,10 +60,11 @@ export const planOf = (random: Random, limits: PlanLimits): Plan => {
   const theme = limits.theme ?? drawn;
   const troubles = COMMON.filter(() => random() < 0.65).filter((trouble) => limits.troubles?.includes(trouble) ?? true);
   const onLoss = pick(['continue', 'recount', 'stop'] as const);
-  const limit = 1 + Math.floor(random() * 2 * SERVICES);
+  const drawnLimit = 1 + Math.floor(random() * 2 * SERVICES);
   const careless = random() < 0.3;
   const publishing = random() < 0.2 || theme === 'stale';
   const trafficMs = 8_000 + random() * 22_000 + (publishing ? 15_000 : 0);
+  const limit = publishing && random() < 0.7 ? Math.max(drawnLimit, SERVICES) : drawnLimit;
   const usable = new Set(troubles);
   if (limits.realServer) usable.delete('lost writes');
   if (theme === 'cut' || theme === 'loss') usable.delete('topic remade');

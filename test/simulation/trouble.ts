@@ -119,7 +119,9 @@ export class Troubles {
     'lost writes': () => {
       const { random, scheduler, fault } = this.#tools();
       const node = Math.floor(random() * NODES);
-      const at = scheduler.now - (random() < 0.3 ? random() * scheduler.now : random() * 5000);
+      const at =
+        scheduler.now -
+        (random() < (this.#stage.plan.publishing ? 0.6 : 0.3) ? random() * scheduler.now : random() * 5000);
       fault('lost writes', `node ${node} back to ${Math.round(at)}`);
       if (random() < 0.3) this.#stage.serverSkewUs -= random() * 3e6;
       this.#stage.rollBack(node, at);
