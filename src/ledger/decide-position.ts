@@ -49,7 +49,8 @@ export type PositionDecision =
       readonly kind: 'truncated';
       readonly records: number;
       readonly moves: readonly MoveMarker[];
-      readonly commitTo: number;
+      /** Where the log ends: no marker, and no commit, may stay beyond it. */
+      readonly end: number;
     }
   | { readonly kind: 'go'; readonly markers: Float64Array };
 
@@ -64,7 +65,7 @@ export const decidePosition = (facts: PositionFacts): PositionDecision => {
   if (known.some((marker) => marker > end)) {
     if (!facts.patienceOver) return { kind: 'look-again', why: `the log ends at ${end}, below what was counted` };
     const moves = known.flatMap((marker, shard) => (marker > end ? [{ shard, expected: marker, to: end }] : []));
-    return { kind: 'truncated', records: Math.max(...known) - end, moves, commitTo: end };
+    return { kind: 'truncated', records: Math.max(...known) - end, moves, end };
   }
   return { kind: 'go', markers: Float64Array.from(known) };
 };

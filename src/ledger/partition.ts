@@ -42,6 +42,8 @@ export class PartitionState {
   readonly pending: PartitionPending;
   /** The group's commit as last read or written; -1 for none. */
   commit = -1;
+  /** The farthest commit that was made for this topic id, as far as this process knows: the ledger has been there. The group may lose it. */
+  reached = -1;
   /** First offset that was ever counted; null where nobody knows any more. */
   start: number | null = null;
   /** Offsets below it had been counted before, in a ledger that lost them. */

@@ -172,6 +172,7 @@ export class Positioner {
       state.remade = true;
       state.start = null;
       state.commit = -1;
+      state.reached = -1;
       state.replayUntil = 0;
     }
     state.topicId = info.id;
@@ -196,7 +197,11 @@ export class Positioner {
     if (held !== undefined && note !== null && note.topicId !== info.id) state.remade = true;
     // Without a note it is an operator's, of the topic that had the name then.
     const isOurs = held?.offset != null && (note === null ? !state.remade : note.topicId === info.id);
-    const commit = isOurs ? { offset: held.offset!, start: note?.start ?? state.start } : null;
+    state.commit = isOurs ? held.offset! : -1;
+    if (isOurs && note !== null) state.reached = Math.max(state.reached, held.offset!);
+    // A group that lost its commit, or was moved back, is behind what this process knows.
+    const farthest = Math.max(state.commit, state.reached);
+    const commit = farthest < 0 ? null : { offset: farthest, start: note?.start ?? state.start };
     const decision = decidePosition({
       field: state.field,
       commit,
@@ -259,19 +264,17 @@ export class Positioner {
         for (const shard of decision.retire) await ledger.retireAll(shard);
         await this.#move(field, decision.moves);
         return true;
-      case 'truncated':
+      case 'truncated': {
         state.untold.truncated = Math.max(state.untold.truncated, decision.records);
         // The commit first: a crash in between leaves markers beyond the log's end, which is this case again.
-        await source.commit(generation, [
-          {
-            topic,
-            partition,
-            offset: decision.commitTo,
-            metadata: commitMetadata({ topicId: info.id, start: commit?.start ?? state.start }),
-          },
-        ]);
+        if (commit !== null && commit.offset > decision.end) {
+          const metadata = commitMetadata({ topicId: info.id, start: commit.start });
+          await source.commit(generation, [{ topic, partition, offset: decision.end, metadata }]);
+          state.reached = decision.end;
+        }
         await this.#move(field, decision.moves);
         return true;
+      }
     }
   }
 
@@ -302,14 +305,14 @@ export class Positioner {
     const { topic, partition } = state;
     const isUntouched = state.hasMarkers && markers.every((marker, shard) => marker === state.markers[shard]);
     if (!isUntouched) state.adopt(markers);
-    state.commit = commit?.offset ?? -1;
+    const farthest = commit?.offset ?? -1;
     state.start = commit?.start ?? state.start;
-    state.replayUntil = isUntouched ? Math.max(state.replayUntil, state.commit) : Math.max(0, state.commit);
+    state.replayUntil = isUntouched ? Math.max(state.replayUntil, farthest) : Math.max(0, farthest);
     state.logEnd = range.end;
     this.#options.activate(state);
     this.tellUntold(state);
     this.#options.watch({ kind: 'positioned', next: state.next, commit: state.commit, topic, partition });
-    const lost = state.commit - state.lowestMarker;
+    const lost = farthest - state.lowestMarker;
     if (lost > 0) this.#options.watch({ kind: 'lost_writes', records: lost, topic, partition });
   }
 

@@ -345,7 +345,10 @@ export class Worker {
         this.#options.source.commit(generation, requests).then(() => true),
       );
       if (done === null) return;
-      for (const { state, offset } of due) state.commit = Math.max(state.commit, offset);
+      for (const { state, offset } of due) {
+        state.commit = offset;
+        state.reached = Math.max(state.reached, offset);
+      }
       this.#options.watch({ kind: 'kafka_committed', partitions: due.length });
     });
     try {
@@ -357,7 +360,7 @@ export class Worker {
 
   #commitsDue(): { state: PartitionState; offset: number }[] {
     return [...this.#active()]
-      .map((state) => ({ state, offset: state.lowestMarker }))
+      .map((state) => ({ state, offset: Math.max(state.lowestMarker, state.reached) }))
       .filter(({ state, offset }) => offset > state.commit);
   }
 
@@ -373,7 +376,7 @@ export class Worker {
         const commit = held.get(partitionKey(state));
         if (state.epoch !== epoch || commit === undefined) continue;
         const isOurs = commit.offset !== null && readCommitMetadata(commit.metadata)?.topicId === state.topicId;
-        state.commit = isOurs ? Math.min(state.commit, commit.offset!) : -1;
+        state.commit = isOurs ? commit.offset! : -1;
       }
     });
   }

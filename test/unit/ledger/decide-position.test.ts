@@ -126,7 +126,7 @@ describe('where to go on with a partition', () => {
       kind: 'truncated',
       records: 20,
       moves: [{ shard: 0, expected: 120, to: 100 }],
-      commitTo: 100,
+      end: 100,
     });
   });
 
