@@ -19,10 +19,11 @@ export type Health = {
 const HEX_BYTES = 16;
 
 export const watchRecords = (metrics: SelfMetrics, logger: Logger): WatchRecords => ({
-  accepted: (bytes, spans) => {
+  accepted: (bytes, spans, clamped) => {
     metrics.recordsConsumed.add();
     metrics.bytesConsumed.add(bytes);
     metrics.spansCounted.add(spans);
+    metrics.sharesClamped.add(clamped);
   },
   discarded: (reason: DiscardReason, record: SourceRecord, where: TopicPartition, detail: string) => {
     const bytes = record.value?.length ?? 0;

@@ -10,10 +10,11 @@
  * A record also has a fate of its own, accepted or discarded with a reason, counted beside the tenants under the
  * ledger's own tenant, with the same exactness: accepted + discarded is everything that was consumed.
  */
-import { Attributor } from './attribution/attribute.ts';
+import { type Accounting, tallyOf } from './attribution/accounting.ts';
 import { type DiscardReason, discardReasonOf } from './attribution/discard.ts';
 import { RECORDS_TENANT } from './attribution/reserved.ts';
 import { SeriesTable, type TenantSettings } from './attribution/series-table.ts';
+import type { Tally } from './attribution/tally.ts';
 import type { TenantChain } from './attribution/tenant.ts';
 import type { SourceRecord, TopicPartition } from './kafka/port.ts';
 import { RECORDS_LABEL, RECORDS_TRACKER, shardOf } from './ledger/keys.ts';
@@ -21,7 +22,8 @@ import type { Gather, RecordSink } from './ledger/worker.ts';
 
 /** What becomes of records, told once for each. Must not throw. */
 export type WatchRecords = {
-  accepted(bytes: number, spans: number): void;
+  /** `clamped`: series of the record whose bytes came out below zero and are counted as zero. */
+  accepted(bytes: number, spans: number, clamped: number): void;
   discarded(reason: DiscardReason, record: SourceRecord, where: TopicPartition, detail: string): void;
 };
 
@@ -29,6 +31,8 @@ export type PipelineOptions = {
   readonly tenants: TenantChain;
   readonly settings: (tenant: string) => TenantSettings;
   readonly maxLabelValueLength: number;
+  /** `exact` where it is not given. */
+  readonly accounting?: Accounting;
   readonly watch: WatchRecords;
 };
 
@@ -40,13 +44,14 @@ const RECORDS_SHARD = shardOf(RECORDS_TENANT);
 
 export class Pipeline {
   readonly #options: PipelineOptions;
-  readonly #attributor = new Attributor();
+  readonly #tally: Tally;
   readonly #shards = new Map<string, number>();
   #table: SeriesTable;
   #fates = new Map<string, number>();
 
   constructor(options: PipelineOptions) {
     this.#options = options;
+    this.#tally = tallyOf(options.accounting ?? 'exact');
     this.#table = this.#newTable();
   }
 
@@ -66,8 +71,8 @@ export class Pipeline {
     if (this.#table.size >= TABLE_SLOTS || this.#table.footprint >= TABLE_BYTES) this.#table = this.#newTable();
 
     // decode, attribute
-    const attributor = this.#attributor;
-    const malformed = attributor.attribute(record.value, this.#table, this.#table.plan(owner.tenant));
+    const tally = this.#tally;
+    const malformed = tally.attribute(record.value, this.#table, this.#table.plan(owner.tenant));
     if (malformed !== null) {
       const detail = `${malformed.reason} at byte ${malformed.position}`;
       return this.#discard(discardReasonOf(malformed), detail, record, where, sink);
@@ -75,12 +80,12 @@ export class Pipeline {
 
     // gather
     if (sink.wants(shard)) {
-      const { slots, values, rows } = attributor;
+      const { slots, values, rows } = tally;
       for (let row = 0; row < rows; row++)
         sink.add(shard, this.#table, slots[row]!, values[2 * row]!, values[2 * row + 1]!);
     }
     this.#count('accepted', bytes, sink);
-    this.#options.watch.accepted(bytes, attributor.spans);
+    this.#options.watch.accepted(bytes, tally.spans, tally.clamped);
   };
 
   #discard(reason: DiscardReason, detail: string, record: SourceRecord, where: TopicPartition, sink: RecordSink): void {
@@ -110,7 +115,7 @@ export class Pipeline {
 
   #newTable(): SeriesTable {
     this.#fates = new Map();
-    const { settings, maxLabelValueLength } = this.#options;
-    return new SeriesTable({ settings, maxLabelValueLength });
+    const { settings, maxLabelValueLength, accounting } = this.#options;
+    return new SeriesTable({ settings, maxLabelValueLength, precedence: accounting === 'tempo' ? 'level' : 'order' });
   }
 }

@@ -94,6 +94,7 @@ class Service {
       tenants: new TenantChain(config.tenants.from, config.tenants.default),
       settings,
       maxLabelValueLength: config.usage.maxLabelValueLengthBytes,
+      accounting: config.usage.accounting,
       watch: watchRecords(metrics, logger),
     });
     this.#worker = new Worker({

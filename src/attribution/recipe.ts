@@ -25,30 +25,43 @@ export type Recipe = {
   readonly trackers: readonly TrackerRecipe[];
 };
 
+/**
+ * Of several dimensions on one label: with `order`, the last one that has a value wins; with `level`, a span's values win
+ * over the resource's, and among those of one level again the last.
+ */
+export type Precedence = 'order' | 'level';
+
 /** `trackers`: the dimensions of each. */
-export function compileRecipe(trackers: readonly (readonly Dimension[])[]): Recipe {
+export function compileRecipe(trackers: readonly (readonly Dimension[])[], precedence: Precedence): Recipe {
   const all = trackers.flat();
   const resourceKeys = new KeySet(all.filter((d) => d.scope !== 'span').map((d) => d.attribute));
   const spanKeys = new KeySet(all.filter((d) => d.scope !== 'resource').map((d) => d.attribute));
   return {
     resourceKeys,
     spanKeys,
-    trackers: trackers.map((dimensions) => compileTracker(dimensions, resourceKeys, spanKeys)),
+    trackers: trackers.map((dimensions) => compileTracker(dimensions, resourceKeys, spanKeys, precedence)),
   };
 }
 
-function compileTracker(dimensions: readonly Dimension[], resourceKeys: KeySet, spanKeys: KeySet): TrackerRecipe {
+function compileTracker(
+  dimensions: readonly Dimension[],
+  resourceKeys: KeySet,
+  spanKeys: KeySet,
+  precedence: Precedence,
+): TrackerRecipe {
   const labels = [...new Set(dimensions.map((dimension) => dimension.label))].sort();
   const sources: number[] = [];
   const ends: number[] = [];
   const spanLabels: number[] = [];
   for (const [i, label] of labels.entries()) {
-    const first = sources.length;
+    const own: number[] = [];
     for (const { attribute, scope } of dimensions.filter((d) => d.label === label).reverse()) {
-      if (scope !== 'resource') sources.push(~spanKeys.keys.indexOf(attribute));
-      if (scope !== 'span') sources.push(resourceKeys.keys.indexOf(attribute));
+      if (scope !== 'resource') own.push(~spanKeys.keys.indexOf(attribute));
+      if (scope !== 'span') own.push(resourceKeys.keys.indexOf(attribute));
     }
-    if (sources.slice(first).some((source) => source < 0)) spanLabels.push(i);
+    if (precedence === 'level') own.sort((a, b) => Number(a >= 0) - Number(b >= 0));
+    sources.push(...own);
+    if (own.some((source) => source < 0)) spanLabels.push(i);
     ends.push(sources.length);
   }
   return {

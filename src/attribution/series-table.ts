@@ -10,7 +10,7 @@
 import { randomInt } from 'node:crypto';
 import { STRING } from '../otlp/scan.ts';
 import type { Dimension } from './dimensions.ts';
-import { compileRecipe, type Recipe } from './recipe.ts';
+import { compileRecipe, type Precedence, type Recipe } from './recipe.ts';
 import { encodeSeriesKey, type Labels, SERIES_ID_BYTES, seriesId } from './series-key.ts';
 import { NO_VALUE, ValueTable } from './value-table.ts';
 
@@ -50,6 +50,8 @@ export type SeriesTableOptions = {
   readonly settings: (tenant: string) => TenantSettings;
   /** In bytes of UTF-8. */
   readonly maxLabelValueLength: number;
+  /** `order` where it is not given. */
+  readonly precedence?: Precedence;
   /** Secret; by chance where it is not given. */
   readonly seed?: readonly [number, number];
 };
@@ -67,6 +69,7 @@ export class SeriesTable {
   /** In the order of their indices. */
   readonly accounts: AccountPlan[] = [];
   readonly #settings: (tenant: string) => TenantSettings;
+  readonly #precedence: Precedence;
   readonly #values: ValueTable;
   readonly #seed: number;
   readonly #plans = new Map<string, TenantPlan>();
@@ -91,6 +94,7 @@ export class SeriesTable {
   constructor(options: SeriesTableOptions) {
     const seed = options.seed ?? [randomInt(2 ** 32), randomInt(2 ** 32)];
     this.#settings = options.settings;
+    this.#precedence = options.precedence ?? 'order';
     this.#values = new ValueTable(options.maxLabelValueLength, seed);
     this.#seed = Math.imul(seed[0] ^ 0x5bd1e995, seed[1] | 1);
   }
@@ -179,7 +183,8 @@ export class SeriesTable {
     const key = JSON.stringify(trackers.map((tracker) => tracker.dimensions));
     let recipe = this.#recipes.get(key);
     if (recipe === undefined) {
-      recipe = compileRecipe(trackers.map((tracker) => tracker.dimensions));
+      const dimensions = trackers.map((tracker) => tracker.dimensions);
+      recipe = compileRecipe(dimensions, this.#precedence);
       this.#recipes.set(key, recipe);
     }
     const shapes = recipe.trackers.map((tracker, i) =>

@@ -6,6 +6,9 @@ import type { Values } from './schema.ts';
 /** Contents of the files that settings name, by path of the setting. */
 export type Contents = ReadonlyMap<string, string>;
 
+/** As long as a label value can be. */
+const UNCUT_BYTES = 65_536;
+
 const secret = (contents: Contents, path: string, given: string): string =>
   contents.get(`${path}_file`)?.replace(/\r?\n$/, '') ?? given;
 
@@ -77,12 +80,13 @@ export const build = (values: Values, contents: Contents): Config => ({
   },
   tenants: { from: values.tenants.from.map(tenantSource), default: values.tenants.default },
   usage: {
+    accounting: values.usage.accounting,
     costAttribution: {
       enabled: values.usage.cost_attribution.enabled,
       maxCardinality: values.usage.cost_attribution.max_cardinality,
       staleDurationMs: values.usage.cost_attribution.stale_duration,
     },
-    maxLabelValueLengthBytes: values.usage.max_label_value_length,
+    maxLabelValueLengthBytes: values.usage.accounting === 'tempo' ? UNCUT_BYTES : values.usage.max_label_value_length,
   },
   overrides: {
     defaults: {

@@ -55,6 +55,7 @@ export type Config = {
     readonly default: string;
   };
   readonly usage: {
+    readonly accounting: 'exact' | 'tempo';
     readonly costAttribution: {
       readonly enabled: boolean;
       readonly maxCardinality: number;

@@ -188,6 +188,12 @@ export const SETTINGS = {
     },
   },
   usage: {
+    accounting: {
+      doc: "exact: every byte of a record lands in a series. tempo: as Grafana Tempo's usage tracker counts, for comparing with one (docs/tempo.md).",
+      format: 'choice',
+      default: 'exact',
+      choices: ['exact', 'tempo'],
+    },
     cost_attribution: {
       enabled: { doc: 'Run the tracker cost-attribution.', format: 'flag', default: true },
       max_cardinality: {
@@ -204,7 +210,7 @@ export const SETTINGS = {
       },
     },
     max_label_value_length: {
-      doc: 'Longer label values are cut, in bytes.',
+      doc: 'Longer label values are cut, in bytes. With the accounting tempo only those above 65536, since Tempo cuts none.',
       format: 'count',
       default: 2_048,
       min: 16,

@@ -12,8 +12,10 @@ export type MalformedReason =
   | 'bad_wire_type'
   /** A group that is not closed, or closed and not open. */
   | 'bad_group'
-  /** Groups in groups, more than protobuf's own decoders allow. */
+  /** Groups in groups, or values in values, beyond what is followed. */
   | 'too_deep'
+  /** An id of another length than ids of its kind have; refused where Tempo's accounting is asked for. */
+  | 'bad_id'
   /** More bytes than `MAX_RECORD_BYTES`. */
   | 'too_long';
 

@@ -102,6 +102,21 @@ export class Values {
     }
     for (let i = 0; i < columns; i++) this.kinds[i] = ABSENT;
   }
+
+  /** Makes `columns` from `from` on absent, and keeps those before. */
+  extend(from: number, columns: number): void {
+    const end = from + columns;
+    if (end > this.kinds.length) {
+      const { kinds, starts, ends } = this;
+      this.kinds = new Uint8Array(end * 2);
+      this.starts = new Int32Array(end * 2);
+      this.ends = new Int32Array(end * 2);
+      this.kinds.set(kinds);
+      this.starts.set(starts);
+      this.ends.set(ends);
+    }
+    this.kinds.fill(ABSENT, from, end);
+  }
 }
 
 /** Hears what is in a record, in the order of the wire. Nothing of it counts when the scan ends malformed. */

@@ -28,6 +28,10 @@ export const DECLARED = {
   recordsConsumed: counter('records_consumed_total', 'Records gathered, accepted and discarded ones.'),
   bytesConsumed: counter('bytes_consumed_total', 'Bytes of the values of these records, after decompression.'),
   spansCounted: counter('spans_counted_total', 'Spans in the accepted records.'),
+  sharesClamped: counter(
+    'shares_clamped_total',
+    'Shares of a record that came out below zero and were counted as 0; with the accounting tempo alone.',
+  ),
   recordsDiscarded: counterBy(
     'records_discarded_total',
     'Records that were set aside, by reason.',
