@@ -1,14 +1,16 @@
 /** Which command, with which options; the commands are in commands/. */
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
 import { check } from './commands/check.ts';
-import type { Command, Io } from './commands/command.ts';
+import { type Command, type Io, UsageError } from './commands/command.ts';
+import { explain } from './commands/explain.ts';
 import { health } from './commands/health.ts';
 import { helpOf, overview } from './commands/help.ts';
+import { replay } from './commands/replay.ts';
 import { serve } from './commands/serve.ts';
 import { stateInspect } from './commands/state-inspect.ts';
 import { version } from './commands/version.ts';
 
-export const COMMANDS: readonly Command[] = [serve, check, stateInspect, health, version];
+export const COMMANDS: readonly Command[] = [serve, check, replay, explain, stateInspect, health, version];
 
 const USAGE_ERROR = 2;
 
@@ -20,13 +22,19 @@ const wrong = (message: string, help: string, io: Io): number => {
 
 const runCommand = async (command: Command, argv: readonly string[], io: Io): Promise<number> => {
   const options: ParseArgsOptionsConfig = { help: { type: 'boolean', short: 'h' } };
-  for (const [name, { type }] of Object.entries(command.options)) options[name] = { type };
+  for (const [name, { type, multiple }] of Object.entries(command.options))
+    options[name] = { type, multiple: multiple === true };
+  const allowPositionals = command.operands !== undefined;
   try {
-    const { values } = parseArgs({ args: [...argv], options, strict: true, allowPositionals: false });
-    if (values.help !== true) return await command.run(values as Parameters<Command['run']>[0], io);
-    io.out(helpOf(command));
-    return 0;
+    const { values, positionals } = parseArgs({ args: [...argv], options, strict: true, allowPositionals });
+    if (values.help === true) {
+      io.out(helpOf(command));
+      return 0;
+    }
+    if (allowPositionals && positionals.length === 0) throw new UsageError(`${command.operands} is missing`);
+    return await command.run(values as Parameters<Command['run']>[0], io, positionals);
   } catch (error) {
+    if (error instanceof UsageError) return wrong(error.message, `${command.name} `, io);
     const { code, message } = error as { code?: unknown; message: string };
     if (typeof code !== 'string' || !code.startsWith('ERR_PARSE_ARGS')) throw error;
     return wrong(message, `${command.name} `, io);
@@ -40,7 +48,7 @@ export const runCli = async (argv: readonly string[], io: Io): Promise<number> =
     io.out(overview(COMMANDS));
     return 0;
   }
-  if (first === '--version' || first === '-v') return version.run({}, io);
+  if (first === '--version' || first === '-v') return version.run({}, io, []);
   if (first === '' || first.startsWith('-')) return runCommand(serve, argv, io);
   const named = COMMANDS.find(({ name }) => name.split(' ').every((word, i) => argv[i] === word));
   if (named !== undefined) return runCommand(named, argv.slice(named.name.split(' ').length), io);

@@ -20,9 +20,20 @@ const ignoreClosedPipe = (error: Error & { code?: string }): void => {
 process.stdout.on('error', ignoreClosedPipe);
 process.stderr.on('error', ignoreClosedPipe);
 
+const showProgress = (line: string): void => {
+  process.stderr.write(`\r\x1b[K${line}`);
+};
+
 process.exitCode = await runCli(process.argv.slice(2), {
   env: process.env,
   out: (text) => void process.stdout.write(`${text}\n`),
   err: (text) => void process.stderr.write(`${text}\n`),
+  stdin: process.stdin,
+  isTerminal: process.stdout.isTTY === true,
+  ...(process.stderr.isTTY === true ? { progress: showProgress } : {}),
+});
+/** A reader of a pipe may be slow: what it has not taken yet must not be cut off. */
+await new Promise<void>((resolve) => {
+  process.stdout.write('', () => resolve());
 });
 setTimeout(() => process.exit(), LINGER_MS).unref();

@@ -28,7 +28,7 @@ export type WatchRecords = {
 };
 
 export type PipelineOptions = {
-  readonly tenants: TenantChain;
+  readonly tenants: Pick<TenantChain, 'resolve'>;
   readonly settings: (tenant: string) => TenantSettings;
   readonly maxLabelValueLength: number;
   /** `exact` where it is not given. */

@@ -14,7 +14,7 @@ import { Tally } from './tally.ts';
  * Hands out an overhead in equal parts, in whole bytes. Goes by remainders (the part has one byte more whenever their
  * sum passes n), so no product is formed that could pass 2^53.
  */
-class Spread {
+export class Spread {
   #takers = 1;
   #base = 0;
   #remainder = 0;

@@ -35,8 +35,7 @@ export class TempoAttributor extends Tally implements RewriteVisitor {
     const { count, sizes, values } = spans;
     this.spans += count;
     if (count === 0) return;
-    const share = roundHalfToEven(rest / count);
-    const first = firstHolds ? rest - share * count : 0;
+    const { share, first } = temposShares(rest, count, firstHolds);
     this.open(resource);
     let whole = share * count + first;
     for (let i = 0; i < count; i++) whole += sizes[i]!;
@@ -47,6 +46,13 @@ export class TempoAttributor extends Tally implements RewriteVisitor {
       this.addSpan(values, i * columns, sizes[i]! + share + (i === 0 ? first : 0));
     }
   }
+}
+
+/** What each of `count` spans is given of `rest`, and what the first of them is given beside. */
+export function temposShares(rest: number, count: number, firstHolds: boolean): { share: number; first: number } {
+  if (count === 0) return { share: 0, first: 0 };
+  const share = roundHalfToEven(rest / count);
+  return { share, first: firstHolds ? rest - share * count : 0 };
 }
 
 function roundHalfToEven(n: number): number {

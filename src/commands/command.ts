@@ -1,4 +1,5 @@
 /** What a command is, and what it has of the process. */
+import type { Readable } from 'node:stream';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
 import { usageProblems } from '../overrides/static.ts';
@@ -9,26 +10,35 @@ export type Io = {
   out(text: string): void;
   /** What a person must know. Whole lines. */
   err(text: string): void;
+  readonly stdin?: Readable;
+  /** The results are read by a person. */
+  readonly isTerminal?: boolean;
+  /** Shows a line in the place of the one shown before; an empty one takes it away. Only where a person watches. */
+  progress?(line: string): void;
 };
 
 export type Option = {
   readonly type: 'string' | 'boolean';
+  /** May be given several times. */
+  readonly multiple?: boolean;
   /** What help calls the value. */
   readonly value?: string;
   readonly doc: string;
 };
 
-export type Values = Readonly<Record<string, string | boolean | undefined>>;
+export type Values = Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
 
 export type Command = {
   /** Two words for a sub-command. */
   readonly name: string;
   readonly summary: string;
   readonly options: Readonly<Record<string, Option>>;
+  /** What follows the options, as help calls it; its arguments are in `args`, at least one. */
+  readonly operands?: string;
   /** Help ends with the table of settings. */
   readonly settings?: boolean;
   /** Answers the exit code: 0, or 1 where a problem was found. */
-  run(values: Values, io: Io): Promise<number>;
+  run(values: Values, io: Io, args: readonly string[]): Promise<number>;
 };
 
 export const CONFIG_OPTION = {
@@ -38,6 +48,11 @@ export const CONFIG_OPTION = {
 export type CheckedConfig =
   | { readonly config: Config; readonly warnings: readonly string[] }
   | { readonly problems: readonly string[] };
+
+/** The command was called in a way that it does not know: `cli.ts` says so and points to its help. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
 
 /** The configuration of `--config` and the environment with everything that is wrong with it. */
 export const checkedConfig = (values: Values, io: Io): CheckedConfig => {

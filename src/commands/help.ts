@@ -33,7 +33,7 @@ export const helpOf = (command: Command): string => {
   const settings = command.settings === true ? `\n\n${SETTINGS_TEXT}\n\n${settingsHelp(ROWS)}` : '';
   return `tracetally ${command.name}: ${command.summary}
 
-usage: tracetally ${command.name} [OPTIONS]
+usage: tracetally ${command.name} [OPTIONS]${command.operands === undefined ? '' : ` ${command.operands}`}
 
 options:
 ${columns([...options, help])}${settings}`;

@@ -101,7 +101,7 @@ export const runVector = async (vector: Vector, accounting: Accounting): Promise
     const names = parsed.dimensions.map(({ label }) => label);
     labels.set(tenant, new Set(names));
     // A tenant id that no header may carry is a label value all the same.
-    const tenants = { resolve: () => ({ kind: 'tenant', tenant }) } as unknown as TenantChain;
+    const tenants: Pick<TenantChain, 'resolve'> = { resolve: () => ({ kind: 'tenant', tenant }) };
     const tracker = { name: TRACKER, dimensions: parsed.dimensions, limit, staleS: staleSecondsOf(vector) };
     const { gather } = new Pipeline({
       tenants,

@@ -1,0 +1,79 @@
+/** How `replay` and `explain` count: the configuration, and options that come before it. */
+import type { Accounting } from '../attribution/accounting.ts';
+import { type Dimension, parseDimensions } from '../attribution/dimensions.ts';
+import { isReservedTenant } from '../attribution/reserved.ts';
+import { refuseTenantId } from '../attribution/tenant.ts';
+import type { Config } from '../config/config.ts';
+import { COST_ATTRIBUTION, tenantSettings } from '../overrides/static.ts';
+import { CONFIG_OPTION, type Io, type Option, UsageError, type Values } from './command.ts';
+import { choice } from './records.ts';
+
+export const COUNT_OPTIONS = {
+  ...CONFIG_OPTION,
+  tenant: { type: 'string', value: 'ID', doc: 'whose records they are (default tenants.default)' },
+  dimension: {
+    type: 'string',
+    value: 'ATTRIBUTE=LABEL',
+    multiple: true,
+    doc: 'an attribute that becomes a label, instead of those of the configuration; may be given several times',
+  },
+  accounting: { type: 'string', value: 'HOW', doc: 'exact or tempo (default usage.accounting)' },
+} as const satisfies Record<string, Option>;
+
+export type Counting = {
+  readonly tenant: string;
+  readonly tracker: string;
+  readonly dimensions: readonly Dimension[];
+  readonly accounting: Accounting;
+  readonly limit: number;
+  readonly staleS: number;
+  readonly maxLabelValueLength: number;
+};
+
+/** As long as a label value can be: Tempo cuts none. */
+const UNCUT_BYTES = 65_536;
+
+const tenantOf = (values: Values, config: Config, io: Io): string => {
+  const tenant = typeof values.tenant === 'string' ? values.tenant : config.tenants.default || 'single-tenant';
+  if (tenant === '' || isReservedTenant(tenant)) throw new UsageError(`--tenant cannot be '${tenant}'`);
+  const refusal = refuseTenantId(tenant);
+  if (refusal !== null) io.err(`warning: the service would discard these records: ${refusal}`);
+  return tenant;
+};
+
+/** The label's name is behind the last "="; without one, or with nothing behind it, it is the attribute's. */
+const dimensionsOf = (given: readonly string[]): readonly Dimension[] => {
+  const entries = given.map((text): readonly [string, string] => {
+    const at = text.lastIndexOf('=');
+    return at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + 1)];
+  });
+  const { dimensions, problems } = parseDimensions(entries, { sharedLabels: 'allow', path: '--dimension' });
+  if (problems.length > 0) throw new UsageError(problems.map(({ text }) => text).join('\n'));
+  return dimensions;
+};
+
+const limitOf = (values: Values, otherwise: number): number => {
+  const given = values['max-cardinality'];
+  if (typeof given !== 'string') return otherwise;
+  if (!/^\d{1,8}$/.test(given)) throw new UsageError('--max-cardinality must be a number of series');
+  return Number(given);
+};
+
+/** Throws a `UsageError` for options that make no sense. */
+export const countingOf = (values: Values, config: Config, io: Io): Counting => {
+  const { costAttribution, accounting: configured, maxLabelValueLengthBytes } = config.usage;
+  const tenant = tenantOf(values, config, io);
+  const enabled = { ...config, usage: { ...config.usage, costAttribution: { ...costAttribution, enabled: true } } };
+  const [tracker] = tenantSettings(enabled)(tenant).trackers;
+  const accounting = choice<Accounting>(values, 'accounting', ['exact', 'tempo'], configured);
+  const given = values.dimension;
+  return {
+    tenant,
+    tracker: COST_ATTRIBUTION,
+    dimensions: Array.isArray(given) ? dimensionsOf(given) : tracker!.dimensions,
+    accounting,
+    limit: limitOf(values, tracker!.limit),
+    staleS: tracker!.staleS,
+    maxLabelValueLength: accounting === 'tempo' ? UNCUT_BYTES : maxLabelValueLengthBytes,
+  };
+};
