@@ -138,7 +138,12 @@ class Service {
     this.#server = new PublishServer(
       {
         snapshot: (forScraper) => this.#publisher.snapshot(forScraper),
-        exposition: { prefix: config.publish.metricPrefix, settings: publish, created: false },
+        exposition: {
+          prefix: config.publish.metricPrefix,
+          settings: publish,
+          created: false,
+          numbers: config.publish.numbers,
+        },
         selfMetrics: async () => ({ contentType: metrics.contentType, body: await metrics.text() }),
         ready: () => this.#readiness(),
         live: () => ({ ok: !this.#isFaulty, reasons: this.#isFaulty ? ['stopping on a fault'] : [] }),

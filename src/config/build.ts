@@ -63,6 +63,11 @@ const kafka = (values: Values['kafka'], contents: Contents): Config['kafka'] => 
 
 const tenantSource = (text: string): TenantSource => ({ kind: 'header', name: text.slice('header:'.length) });
 
+const numbers = ({ publish, usage }: Values): Config['publish']['numbers'] => {
+  if (publish.numbers !== 'auto') return publish.numbers;
+  return usage.accounting === 'tempo' ? 'go' : 'plain';
+};
+
 export const build = (values: Values, contents: Contents): Config => ({
   server: {
     host: values.server.host,
@@ -98,6 +103,7 @@ export const build = (values: Values, contents: Contents): Config => ({
   },
   publish: {
     metricPrefix: values.publish.metric_prefix,
+    numbers: numbers(values),
     birthHoldMs: values.publish.birth_hold,
     leaseMs: values.publish.lease,
   },

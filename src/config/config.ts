@@ -73,7 +73,13 @@ export type Config = {
       };
     };
   };
-  readonly publish: { readonly metricPrefix: string; readonly birthHoldMs: number; readonly leaseMs: number };
+  readonly publish: {
+    readonly metricPrefix: string;
+    /** How amounts are printed. */
+    readonly numbers: 'plain' | 'go';
+    readonly birthHoldMs: number;
+    readonly leaseMs: number;
+  };
   readonly log: {
     readonly level: 'debug' | 'info' | 'warn' | 'error';
     readonly format: 'json' | 'logfmt' | 'pretty';

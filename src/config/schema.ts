@@ -243,6 +243,12 @@ export const SETTINGS = {
       pattern: /^(?!__)[A-Za-z_][A-Za-z0-9_]{0,99}$/,
       expected: 'letters, digits and underscores, not beginning with a digit or two underscores',
     },
+    numbers: {
+      doc: 'plain: amounts in digits. go: as Tempo prints them, from 1000000 on with an exponent (1e+06). auto: go with the accounting tempo, else plain. Prometheus reads either as the same number.',
+      format: 'choice',
+      default: 'auto',
+      choices: ['auto', 'plain', 'go'],
+    },
     birth_hold: {
       doc: 'A series shows 0 to Prometheus for that long, so that increase() misses nothing: longer than a scrape interval. 0: no hold.',
       format: 'duration',

@@ -19,6 +19,8 @@ import type { AccountVersion, ShardTable } from './shard-table.ts';
 
 export type Format = 'text' | 'openmetrics';
 
+export type NumberForm = 'plain' | 'go';
+
 export type ExpositionOptions = {
   readonly format: Format;
   /** Begins the name of every metric. */
@@ -26,6 +28,8 @@ export type ExpositionOptions = {
   readonly settings: PublishSettings;
   /** OpenMetrics: a `_created` line with the birth in the ledger for each series. */
   readonly created: boolean;
+  /** Amounts in the text format: in digits (also where it is not given), or as Tempo prints them. */
+  readonly numbers?: NumberForm;
 };
 
 export const CONTENT_TYPES: Readonly<Record<Format, string>> = {
@@ -52,7 +56,7 @@ export function* exposition(
     out.text(head);
     const after = out.at;
     const pages =
-      family.kind === 'series' ? seriesLines(out, family, snapshot, options) : sumLines(out, family, snapshot);
+      family.kind === 'series' ? seriesLines(out, family, snapshot, options) : sumLines(out, family, snapshot, options);
     let isEmpty = true;
     for (const page of pages) {
       isEmpty = false;
@@ -81,7 +85,9 @@ function* sumLines(
   out: PageWriter,
   family: SumFamily,
   { tables, forScraper }: Snapshot,
+  options: ExpositionOptions,
 ): Generator<Buffer, void, void> {
+  const isGo = inGo(options);
   const name = family.type === 'counter' ? `${family.name}_total` : family.name;
   for (const table of tables)
     for (const version of table.accounts.values()) {
@@ -92,7 +98,7 @@ function* sumLines(
       if (!out.hasRoom(bytes)) yield out.handOn(bytes);
       out.text(name);
       out.bytes(accountText, 0, accountText.length);
-      out.integer(value);
+      amount(out, value, isGo);
       out.byte(LF);
     }
 }
@@ -103,8 +109,10 @@ function* seriesLines(
   out: PageWriter,
   family: SeriesFamily,
   { tables, forScraper }: Snapshot,
-  { format, created }: ExpositionOptions,
+  options: ExpositionOptions,
 ): Generator<Buffer, void, void> {
+  const { format, created } = options;
+  const isGo = inGo(options);
   const total = Buffer.from(`${family.name}_total`);
   const birth = format === 'openmetrics' && created ? Buffer.from(`${family.name}_created`) : null;
   for (const table of tables)
@@ -113,7 +121,7 @@ function* seriesLines(
       if (measure < 0) continue;
       const most = 2 * (total.length + version.labels.longest + INTEGER_BYTES + 16);
       const cursor: Cursor = { slot: 0 };
-      while (fill(out, { family, table, version, measure, forScraper, total, birth, most }, cursor))
+      while (fill(out, { family, table, version, measure, forScraper, total, birth, most, isGo }, cursor))
         yield out.handOn(most);
       if (!showsOverflow(version)) continue;
       const { overflowText } = version;
@@ -121,7 +129,7 @@ function* seriesLines(
       if (!out.hasRoom(bytes)) yield out.handOn(bytes);
       out.bytes(total, 0, total.length);
       out.bytes(overflowText, 0, overflowText.length);
-      out.integer(overflowOf(version, measure, table, forScraper));
+      amount(out, overflowOf(version, measure, table, forScraper), isGo);
       out.byte(LF);
     }
 }
@@ -135,6 +143,13 @@ const overflowOf = (version: AccountVersion, measure: number, table: ShardTable,
 
 const LF = 10;
 
+const inGo = ({ numbers, format }: ExpositionOptions): boolean => numbers === 'go' && format === 'text';
+
+const amount = (out: PageWriter, value: number, isGo: boolean): void => {
+  if (isGo) out.goInteger(value);
+  else out.integer(value);
+};
+
 type Rows = {
   readonly family: SeriesFamily;
   readonly table: ShardTable;
@@ -145,11 +160,12 @@ type Rows = {
   readonly birth: Buffer | null;
   /** Bytes that one series can need. */
   readonly most: number;
+  readonly isGo: boolean;
 };
 
 /** Writes series from the cursor on until the page is full (true) or the account is at its end. */
 const fill = (out: PageWriter, rows: Rows, cursor: Cursor): boolean => {
-  const { family, table, version, measure, forScraper, total, birth, most } = rows;
+  const { family, table, version, measure, forScraper, total, birth, most, isGo } = rows;
   const { labels, births, values, measures, slots, overflowSlot } = version;
   const { chunks, chunkOf, startOf, lengthOf, flagsOf } = labels;
   const holds = forScraper ? version.holds : null;
@@ -167,7 +183,7 @@ const fill = (out: PageWriter, rows: Rows, cursor: Cursor): boolean => {
     if (slot === overflowSlot) value += overflowOf(version, measure, table, forScraper);
     out.bytes(total, 0, total.length);
     out.bytes(chunk, start, end);
-    out.integer(value);
+    amount(out, value, isGo);
     out.byte(LF);
     if (birth === null) continue;
     out.bytes(birth, 0, birth.length);

@@ -1,7 +1,9 @@
 /** Writes lines into fixed pages of bytes. Who writes asks for room first; who has none hands the page on and begins another. */
 
-/** Digits of 2^53. */
-export const INTEGER_BYTES = 16;
+import { goNumber } from './go-number.ts';
+
+/** Digits of 2^53; in Go's form a point, and an exponent with its sign, beside them. */
+export const INTEGER_BYTES = 21;
 
 export class PageWriter {
   readonly #take: () => Buffer;
@@ -58,6 +60,12 @@ export class PageWriter {
       rest = next;
     }
     this.at += digits;
+  }
+
+  /** The same as `goNumber` writes it; never longer than `INTEGER_BYTES`. */
+  goInteger(value: number): void {
+    if (value < 1e6) this.integer(value);
+    else this.at += this.page.write(goNumber(value), this.at, 'latin1');
   }
 
   #padded(value: number): void {
