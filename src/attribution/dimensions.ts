@@ -8,8 +8,12 @@ export type Dimension = {
   readonly label: string;
 };
 
-/** `key`: the entry of the map. `text`: for the operator; Tempo's own words where Tempo refuses it too. */
-export type DimensionProblem = { readonly key: string; readonly text: string };
+/** `duplicate`: two dimensions on one label. `key`: the entry of the map. `text`: for the operator; Tempo's own words where Tempo refuses it too. */
+export type DimensionProblem = {
+  readonly kind: 'duplicate' | 'name';
+  readonly key: string;
+  readonly text: string;
+};
 
 export type ParsedDimensions = {
   /** In the order of the file. Empty where there is a problem. */
@@ -45,11 +49,11 @@ export function parseDimensions(
     const other = keyOfLabel.get(label);
     if (other !== undefined && options.sharedLabels === 'refuse') {
       const text = `${path} has duplicate label name: '${label}', both '${other}' and '${key}' map to it`;
-      problems.push({ key, text });
+      problems.push({ kind: 'duplicate', key, text });
     }
     keyOfLabel.set(label, key);
     const refusal = refuseLabel(label, path);
-    if (refusal !== null) problems.push({ key, text: refusal });
+    if (refusal !== null) problems.push({ kind: 'name', key, text: refusal });
     dimensions.push({ attribute, scope, label });
   }
   return { dimensions: problems.length === 0 ? dimensions : [], problems };

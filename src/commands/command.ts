@@ -2,7 +2,7 @@
 import type { Readable } from 'node:stream';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
-import { usageProblems } from '../overrides/static.ts';
+import { usageProblems, usageWarnings } from '../overrides/static.ts';
 
 export type Io = {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -57,7 +57,9 @@ export class UsageError extends Error {
 /** The configuration of `--config` and the environment with everything that is wrong with it. */
 export const checkedConfig = (values: Values, io: Io): CheckedConfig => {
   const file = typeof values.config === 'string' ? values.config : undefined;
-  return loadConfig({ file, env: io.env }, usageProblems);
+  const loaded = loadConfig({ file, env: io.env }, usageProblems);
+  if ('problems' in loaded) return loaded;
+  return { config: loaded.config, warnings: [...loaded.warnings, ...usageWarnings(loaded.config)] };
 };
 
 /** All problems in one list; the exit code. */

@@ -9,8 +9,14 @@ export const COST_ATTRIBUTION = 'cost-attribution';
 
 const DIMENSIONS = 'overrides.defaults.cost_attribution.dimensions';
 
-const parsed = ({ overrides }: Config) =>
-  parseDimensions(overrides.defaults.costAttribution.dimensions, { sharedLabels: 'allow', path: DIMENSIONS });
+const parsed = ({ overrides }: Config, sharedLabels: 'allow' | 'refuse' = 'allow') =>
+  parseDimensions(overrides.defaults.costAttribution.dimensions, { sharedLabels, path: DIMENSIONS });
+
+/** Likely mistakes that are no errors: two dimensions on one label. */
+export const usageWarnings = (config: Config): readonly string[] =>
+  parsed(config, 'refuse')
+    .problems.filter(({ kind }) => kind === 'duplicate')
+    .map(({ text }) => `${text}; where both have a value, the last one wins (in Tempo that is left to chance)`);
 
 /** What is wrong with tenants and dimensions, each with its path. Empty: `tenantSettings` can be asked. */
 export const usageProblems = (config: Config): readonly string[] => {
