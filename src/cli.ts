@@ -5,12 +5,13 @@ import { type Command, type Io, UsageError } from './commands/command.ts';
 import { explain } from './commands/explain.ts';
 import { health } from './commands/health.ts';
 import { helpOf, overview } from './commands/help.ts';
+import { migrate } from './commands/migrate.ts';
 import { replay } from './commands/replay.ts';
 import { serve } from './commands/serve.ts';
 import { stateInspect } from './commands/state-inspect.ts';
 import { version } from './commands/version.ts';
 
-export const COMMANDS: readonly Command[] = [serve, check, replay, explain, stateInspect, health, version];
+export const COMMANDS: readonly Command[] = [serve, check, replay, explain, migrate, stateInspect, health, version];
 
 const USAGE_ERROR = 2;
 
