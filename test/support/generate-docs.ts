@@ -1,6 +1,6 @@
 /**
  * Writes the tables that are made from code into the documents: settings into README.md, self-metrics into
- * docs/metrics.md. `--check` writes nothing and exits with 1 where a document is not in step.
+ * docs/metrics.md, how the accountings differ into docs/tempo.md. `--check` writes nothing and exits with 1 where a document is not in step.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,6 +9,8 @@ import { defaultText } from '../../src/config/describe.ts';
 import { ROWS } from '../../src/config/schema.ts';
 import type { Declared } from '../../src/telemetry/declared.ts';
 import { DECLARED } from '../../src/telemetry/self-metrics.ts';
+
+import { differences } from './tempo-differences.ts';
 
 const root = join(import.meta.dirname, '../..');
 
@@ -46,10 +48,14 @@ export const metricsTable = (): string =>
     Object.values(DECLARED).map((one: Declared) => [`\`${one.name}\``, typeOf(one), labelsOf(one), one.help]),
   );
 
+const differencesTable = (): string =>
+  markdownTable(['category', "in the Collector's encoding", 'in others', 'refused by one alone', 'why'], differences());
+
 /** Files, each with the name of its marked part and what belongs there. */
 const PARTS = [
   { file: 'README.md', part: 'settings', content: settingsTable },
   { file: 'docs/metrics.md', part: 'metrics', content: metricsTable },
+  { file: 'docs/tempo.md', part: 'differences', content: differencesTable },
 ] as const;
 
 /** The text with its marked part replaced; throws where it has no such part. */

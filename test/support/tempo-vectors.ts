@@ -23,6 +23,8 @@ type Dimensions = Readonly<Record<string, string>>;
 export type Vector = {
   readonly name: string;
   readonly category: string;
+  /** `collector`: as the Collector writes; `sdk`: absent messages stay absent; `raw`: by hand. */
+  readonly encoding: 'collector' | 'sdk' | 'raw';
   readonly tags?: readonly string[];
   readonly config: {
     readonly dimensions: Dimensions;

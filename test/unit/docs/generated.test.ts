@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { outOfStep, settingsTable, withPart } from '../../support/generate-docs.ts';
 
-test('README.md and docs/metrics.md are in step with the code', () => {
+test('the tables in README.md and docs/ are in step with the code', () => {
   expect(outOfStep().map(({ file }) => file)).toEqual([]);
 });
 
