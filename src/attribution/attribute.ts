@@ -50,8 +50,7 @@ export class Attributor extends Tally implements TraceVisitor {
     if (regions > 0) {
       this.#perRegion.start(outside, regions);
     } else if (outside > 0) {
-      this.open(null);
-      this.addWhole(outside, 0, 0);
+      this.open(null, outside, 0, 0);
     }
   }
 
@@ -59,8 +58,7 @@ export class Attributor extends Tally implements TraceVisitor {
   region(resource: Values, bytes: number, spans: number, own: number): KeySet {
     const total = bytes + this.#perRegion.next();
     this.spans += spans;
-    this.open(resource);
-    this.addWhole(total, spans, 0);
+    this.open(resource, total, spans, 0);
     if (spans === 0) return KeySet.NONE;
     this.#perSpan.start(total - own, spans);
     return this.plan.recipe.spanKeys;

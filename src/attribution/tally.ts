@@ -62,30 +62,26 @@ export abstract class Tally {
   /** Goes through the record, opens its regions and adds what is in them. */
   protected abstract read(value: Buffer): Malformed | null;
 
-  /** Begins a region; null: one without a resource. Its values are in columns of the recipe's resource keys. */
-  protected open(resource: Columns | null): void {
-    const { recipe } = this.plan;
+  /**
+   * Begins a region, null: one without a resource; its values are in columns of the recipe's resource keys. Adds all of
+   * it for the trackers whose labels no span of it can change, if they have at least `leastLabels`.
+   */
+  protected open(resource: Columns | null, bytes: number, spans: number, leastLabels: number): void {
+    const { recipe, shapes } = this.plan;
     this.#clearValues();
     this.#sameAsBefore = false;
     if (resource !== null) {
-      for (let column = 0; column < recipe.resourceKeys.size; column++) {
-        this.#resourceIds[column] = this.#valueId(resource, column);
-      }
+      const columns = recipe.resourceKeys.size;
+      for (let column = 0; column < columns; column++) this.#resourceIds[column] = this.#valueId(resource, column);
     }
-    for (let i = 0; i < recipe.trackers.length; i++) {
-      const tracker = recipe.trackers[i]!;
-      const tuple = this.#tupleFor(i, tracker.labels.length);
-      for (let label = 0; label < tracker.labels.length; label++) tuple[label] = this.#resolve(tracker, label);
-    }
-  }
-
-  /** Adds all of the region, for the trackers whose labels no span of it can change and that have `leastLabels`. */
-  protected addWhole(bytes: number, spans: number, leastLabels: number): void {
-    const { recipe, shapes } = this.plan;
     for (let i = 0; i < shapes.length; i++) {
-      const { labels, spanLabels } = recipe.trackers[i]!;
-      if ((spans > 0 && spanLabels.length > 0) || labels.length < leastLabels) continue;
-      this.#add(this.#rowOf(this.#table.slot(shapes[i]!, this.#tuples[i]!)), bytes, spans);
+      const tracker = recipe.trackers[i]!;
+      const labels = tracker.labels.length;
+      const tuple = this.#tupleFor(i, labels);
+      for (let label = 0; label < labels; label++) tuple[label] = this.#resolve(tracker, label);
+      if ((spans === 0 || tracker.spanLabels.length === 0) && labels >= leastLabels) {
+        this.#add(this.#rowOf(this.#table.slot(shapes[i]!, tuple)), bytes, spans);
+      }
     }
   }
 

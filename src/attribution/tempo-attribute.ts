@@ -36,10 +36,9 @@ export class TempoAttributor extends Tally implements RewriteVisitor {
     this.spans += count;
     if (count === 0) return;
     const { share, first } = temposShares(rest, count, firstHolds);
-    this.open(resource);
     let whole = share * count + first;
     for (let i = 0; i < count; i++) whole += sizes[i]!;
-    this.addWhole(whole, count, 1);
+    this.open(resource, whole, count, 1);
     const columns = this.plan.recipe.spanKeys.size;
     if (columns === 0) return;
     for (let i = 0; i < count; i++) {

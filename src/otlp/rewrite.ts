@@ -36,6 +36,9 @@ const NOTHING = Buffer.alloc(0);
 /** What a ScopeSpans is taken to cost beside what is in it, however long it is. */
 const SCOPE_HEADER_BYTES = 2;
 const REQUEST_TAG = 0x0a;
+const KEY_TAG = 0x0a;
+const VALUE_TAG = 0x12;
+const TEXT_TAG = 0x0a;
 
 /** Spans of one region, in the order of the wire. */
 export class RewrittenSpans {
@@ -541,12 +544,49 @@ export class RewriteScanner {
     return stop;
   }
 
-  /** A KeyValue; notes its value where its key is wanted and has no value yet. */
+  /**
+   * A KeyValue; notes its value where its key is wanted and has no value yet. One key and one short text, in either
+   * order, are taken here: they are written again as they are.
+   */
   #attribute(from: number, end: number, keys: KeySet | null, values: Values, base: number): number {
     const reader = this.#in;
-    let at = reader.len(from, end);
-    if (at < 0) return -1;
+    const { bytes } = reader;
+    const start = reader.len(from, end);
+    if (start < 0) return -1;
     const stop = reader.stop;
+    const length = start + 1 < stop ? bytes[start + 1]! : 0x80;
+    const middle = start + 2 + length;
+    if (length < 0x80 && middle + 1 < stop) {
+      const rest = bytes[middle + 1]!;
+      if (rest < 0x80 && middle + 2 + rest === stop) {
+        const isAscending = bytes[start] === KEY_TAG && bytes[middle] === VALUE_TAG;
+        if (isAscending || (bytes[start] === VALUE_TAG && bytes[middle] === KEY_TAG)) {
+          const keyStart = isAscending ? start + 2 : middle + 2;
+          const keyBytes = isAscending ? length : rest;
+          const value = isAscending ? middle + 2 : start + 2;
+          const valueBytes = isAscending ? rest : length;
+          if (keyBytes > 0 && valueBytes > 2 && bytes[value] === TEXT_TAG && bytes[value + 1] === valueBytes - 2) {
+            this.#size = lenBytes(stop - start);
+            if (keys !== null) this.#note(keys, keyStart, keyBytes, value + 2, value + valueBytes, values, base);
+            return stop;
+          }
+        }
+      }
+    }
+    return this.#anyAttribute(start, stop, keys, values, base);
+  }
+
+  #note(keys: KeySet, key: number, keyBytes: number, start: number, end: number, values: Values, base: number): void {
+    const column = keys.find(this.#in.bytes, key, keyBytes);
+    if (column < 0 || values.kinds[base + column] !== ABSENT) return;
+    values.kinds[base + column] = STRING;
+    values.starts[base + column] = start;
+    values.ends[base + column] = end;
+  }
+
+  #anyAttribute(start: number, stop: number, keys: KeySet | null, values: Values, base: number): number {
+    const reader = this.#in;
+    let at = start;
     let keyStart = at;
     let keyEnd = at;
     let index = 0;
@@ -581,14 +621,8 @@ export class RewriteScanner {
       if (at < 0) return -1;
     }
     this.#size = lenBytes(textBytes(keyEnd - keyStart) + lenBytes(member) + index);
-    if (keys !== null && kind === STRING && textEnd > textStart) {
-      const column = keys.find(reader.bytes, keyStart, keyEnd - keyStart);
-      if (column >= 0 && values.kinds[base + column] === ABSENT) {
-        values.kinds[base + column] = STRING;
-        values.starts[base + column] = textStart;
-        values.ends[base + column] = textEnd;
-      }
-    }
+    if (keys !== null && kind === STRING && textEnd > textStart)
+      this.#note(keys, keyStart, keyEnd - keyStart, textStart, textEnd, values, base);
     return stop;
   }
 
