@@ -35,7 +35,7 @@ const replayed = async (io: Io, request: ReadRequest, counting: Counting, proble
     },
     discarded: (reason, detail) => {
       discarded.set(reason, (discarded.get(reason) ?? 0) + 1);
-      fault = `${reason}: ${detail}`;
+      fault = detail.startsWith(reason) ? detail : `${reason}: ${detail}`;
     },
   });
   const run = new ReplayRun();
@@ -43,7 +43,7 @@ const replayed = async (io: Io, request: ReadRequest, counting: Counting, proble
   for await (const { file, number, offset, value } of readRecords(io, request, problems)) {
     fault = '';
     run.add(gather, value);
-    if (fault !== '') problems.problem(`${file}: record ${number} at byte ${offset}: ${fault}`);
+    if (fault !== '') problems.problem(`${file}: record ${number} at byte ${offset}: ${fault}${hint(value)}`);
     if (run.isFull) await run.flush();
   }
   await run.flush();
@@ -52,6 +52,8 @@ const replayed = async (io: Io, request: ReadRequest, counting: Counting, proble
   for await (const one of run.series(counting, labels)) series.push(one);
   return { totals, discarded, series };
 };
+
+const hint = (value: Buffer): string => (value[0] === 0x7b ? ' (JSON cannot be read yet)' : '');
 
 type Watch = {
   accepted(bytes: number, spans: number, clamped: number): void;

@@ -166,8 +166,11 @@ class DelimitedFrames implements Frames {
 
 const REQUEST_TAG = 0x0a;
 
-/** Hops over LEN fields or delimited records; whether all that is seen of the file has that form. */
-const hops = (head: Buffer, isWhole: boolean, delimited: boolean): boolean => {
+/**
+ * Hops over LEN fields or delimited records; whether all that is seen of the file has that form. `anyStart`: records may
+ * begin with another field than the usual one.
+ */
+const hops = (head: Buffer, isWhole: boolean, delimited: boolean, anyStart = false): boolean => {
   let at = 0;
   while (at < head.length) {
     if (!delimited && head[at++] !== REQUEST_TAG) return false;
@@ -181,7 +184,8 @@ const hops = (head: Buffer, isWhole: boolean, delimited: boolean): boolean => {
       if (length > MAX_RECORD_BYTES) return false;
       if (byte < 0x80) break;
     }
-    if (delimited && length > 0 && at < head.length && head[at] !== REQUEST_TAG) return false;
+    const isStart = anyStart || length === 0 || at >= head.length || head[at] === REQUEST_TAG;
+    if (delimited && !isStart) return false;
     at += length;
   }
   return at === head.length || !isWhole;
@@ -212,6 +216,7 @@ export const guessFraming = (head: Buffer, isWhole: boolean): Framing => {
   }
   if (head.length === 0) return 'delimited';
   const isDelimited = hops(head, isWhole, true);
-  if (!hops(head, isWhole, false)) return isDelimited ? 'delimited' : 'one';
+  if (!hops(head, isWhole, false))
+    return isDelimited || (isWhole && hops(head, true, true, true)) ? 'delimited' : 'one';
   return isDelimited && !beginsWithRegion(head) ? 'delimited' : 'one';
 };

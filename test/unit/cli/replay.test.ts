@@ -110,6 +110,14 @@ tempo_usage_tracker_bytes_received_total{service_name="x",tenant="single-tenant"
     expect(err).toBe(`${path}: record 2 at byte ${request('a').length + 2}: malformed: truncated at byte 0`);
   });
 
+  test('says of JSON that it cannot read it', async () => {
+    const path = file('json', '{"resourceSpans":[]}\n{}\n');
+    const { code, out, err } = await run(['replay', '--output', 'json', path]);
+    expect(JSON.parse(out)).toMatchObject({ records: 0, discarded: { not_otlp: 2 } });
+    expect(code).toBe(1);
+    expect(err).toContain(`${path}: record 2 at byte 21: not_otlp at byte 0 (JSON cannot be read yet)`);
+  });
+
   test('says where a file breaks off and which file it cannot read, and prints what it has', async () => {
     const whole = delimited(request('a'), request('b'));
     const cut = file('cut', whole.subarray(0, whole.length - 1));

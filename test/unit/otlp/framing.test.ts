@@ -96,6 +96,12 @@ describe('framing', () => {
       false,
       'delimited',
     ],
+    [
+      'delimited records that begin with a field of another kind',
+      delimited([Buffer.from('a00607', 'hex')]),
+      true,
+      'delimited',
+    ],
     ['lines', Buffer.from('{"a":1}\n{"b":2}\n'), true, 'jsonl'],
     ['a line that is longer than what is seen', Buffer.from(`{"a":"${'x'.repeat(200)}`), false, 'jsonl'],
     ['a printed object', Buffer.from('{\n  "a": 1\n}\n'), true, 'one'],
