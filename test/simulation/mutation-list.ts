@@ -6,7 +6,9 @@ export type Mutation = {
   readonly from: string;
   readonly to: string;
   /** Where two lines guard the same, both must go. */
-  readonly also?: readonly [from: string, to: string];
+  readonly also?: { readonly file: string; readonly from: string; readonly to: string };
+  /** Only schedules that publish can find it. */
+  readonly publishing?: true;
 };
 
 const WORKER = 'src/ledger/worker.ts';
@@ -101,12 +103,14 @@ export const MUTATIONS: readonly Mutation[] = [
     file: LANES,
     from: 'const replay = from < state.replayUntil;',
     to: 'const replay = false;',
+    publishing: true,
   },
   {
     what: 'no section is cut where a replay ends',
     file: PARTITION,
     from: 'if (this.next < this.replayUntil && offset >= this.replayUntil) this.#endReplay();',
     to: '',
+    publishing: true,
   },
   {
     what: 'an unanswered call is given up, and a new one made',
@@ -191,66 +195,86 @@ export const MUTATIONS: readonly Mutation[] = [
     file: MARKERS,
     from: '    if (offset === undefined ? topics.has(markerParts(field).topicId) : offset < marker) return false;',
     to: '    if (offset === undefined ? topics.has(markerParts(field).topicId) : offset < 0) return false;',
+    publishing: true,
   },
   {
     what: 'a new owner shows what it read, however old',
     file: READER,
     from: 'if (!reaches(start.markers, floor, commits)) {',
     to: 'if (this.#shown !== null && !reaches(start.markers, floor, commits)) {',
+    publishing: true,
   },
   {
     what: 'a lower table replaces a higher one',
     file: READER,
     from: 'if (!reaches(start.markers, floor, commits)) {',
     to: 'if (this.#shown === null && !reaches(start.markers, floor, commits)) {',
-    also: ['this.#blocked = this.#isBelowFloor(changes.view, commits);', 'this.#blocked = false;'],
+    also: {
+      file: READER,
+      from: 'this.#blocked = this.#isBelowFloor(changes.view, commits);',
+      to: 'this.#blocked = false;',
+    },
+    publishing: true,
   },
   {
     what: 'a lease may be used at once',
     file: OWNERSHIP,
     from: 'takenAtMs : takenAtMs + leaseMs,',
     to: 'takenAtMs : takenAtMs,',
+    publishing: true,
   },
   {
     what: 'a lease counts from the answer to its renewal',
     file: OWNERSHIP,
     from: 'if (isOurs) Object.assign(held, { sentMonotonicMs, sentWallMs });',
     to: 'if (isOurs) Object.assign(held, { sentMonotonicMs: clock.monotonicMs() + leaseMs, sentWallMs: clock.wallMs() + leaseMs });',
+    publishing: true,
   },
   {
     what: 'a lease is not judged by the wall clock',
     file: OWNERSHIP,
     from: ' && clock.wallMs() - sentWallMs < leaseMs;',
     to: ';',
+    publishing: true,
   },
   {
     what: 'a shard is handed over while answers are on their way',
     file: OWNERSHIP,
     from: 'if (held.draining && held.answers === 0 && !this.#leaving)',
     to: 'if (held.draining && !this.#leaving)',
+    publishing: true,
   },
   {
     what: 'a birth is not held at zero',
     file: READING,
     from: '} else if (start.counter < birthUs + holdUs) {',
     to: '} else if (start.counter < birthUs) {',
+    publishing: true,
   },
   {
     what: 'a hold does not begin again when an owner first shows the series',
     file: READER,
     from: 'version.holds![slot] = over ? 0 : until;',
     to: 'version.holds![slot] = over ? 0 : birthUs + holdUs;',
+    publishing: true,
   },
   {
     what: 'a series that was shown before a loss is held at zero again',
     file: READING,
     from: 'if (birth < 0 || birthUs <= start.replayedAt) continue;',
     to: 'if (birth < 0) continue;',
+    also: {
+      file: READER,
+      from: 'const over = birthUs <= replayedAt || counter',
+      to: 'const over = replayedAt < 0 || counter',
+    },
+    publishing: true,
   },
   {
     what: 'a ledger that fell back is not read as a whole',
     file: MARKERS,
     from: 'if (after.life !== before.life || after.replayedAt !== before.replayedAt || after.counter < before.counter)\n    return true;',
     to: 'if (after.life !== before.life) return true;\n  if (before !== after) return false;',
+    publishing: true,
   },
 ];

@@ -22,10 +22,18 @@ const root = new URL('../..', import.meta.url).pathname;
 type Finding = { readonly seed: number; readonly message: string } | null;
 
 /** What the first failing seed says; null: none fails. */
-const search = (directory: string): Finding => {
+const search = (directory: string, { publishing }: Mutation): Finding => {
   const run = spawnSync(
     process.execPath,
-    [join(directory, 'test/simulation/run.ts'), '--count', values.count, '--failures', '1', '--no-shrink'],
+    [
+      join(directory, 'test/simulation/run.ts'),
+      '--count',
+      values.count,
+      '--failures',
+      '1',
+      '--no-shrink',
+      ...(publishing ? ['--publishing'] : []),
+    ],
     { cwd: directory, encoding: 'utf8', maxBuffer: 1 << 28 },
   );
   const match = /^seed (\d+): (?:Error: )?(.*)$/m.exec(run.stdout);
@@ -41,14 +49,16 @@ const search = (directory: string): Finding => {
   return null;
 };
 
-const breakIt = (directory: string, { file, from, to, also }: Mutation): void => {
-  const path = join(directory, file);
-  let source = readFileSync(path, 'utf8');
-  for (const [old, broken] of [[from, to] as const, ...(also === undefined ? [] : [also])]) {
-    if (source.split(old).length !== 2) throw new Error(`${file} has not exactly one: ${old}`);
-    source = source.replace(old, () => broken);
+const breakIt = (directory: string, mutation: Mutation): void => {
+  for (const { file, from, to } of mutation.also === undefined ? [mutation] : [mutation, mutation.also]) {
+    const path = join(directory, file);
+    const source = readFileSync(path, 'utf8');
+    if (source.split(from).length !== 2) throw new Error(`${file} has not exactly one: ${from}`);
+    writeFileSync(
+      path,
+      source.replace(from, () => to),
+    );
   }
-  writeFileSync(path, source);
 };
 
 let missed = 0;
@@ -61,7 +71,7 @@ for (const [index, mutation] of MUTATIONS.entries()) {
       cpSync(join(root, part), join(directory, part), { recursive: true });
     symlinkSync(join(root, 'node_modules'), join(directory, 'node_modules'));
     breakIt(directory, mutation);
-    const found = search(directory);
+    const found = search(directory, mutation);
     if (found === null) missed++;
     const cells = [
       mutation.what,

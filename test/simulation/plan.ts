@@ -62,7 +62,8 @@ export const planOf = (random: Random, limits: PlanLimits): Plan => {
   const onLoss = pick(['continue', 'recount', 'stop'] as const);
   const drawnLimit = 1 + Math.floor(random() * 2 * SERVICES);
   const careless = random() < 0.3;
-  const publishing = random() < 0.2 || theme === 'stale';
+  const isPublishing = random() < 0.2 || theme === 'stale';
+  const publishing = (limits.publishing ?? isPublishing) && !limits.realServer;
   const trafficMs = 8_000 + random() * 22_000 + (publishing ? 15_000 : 0);
   const limit = publishing && random() < 0.7 ? Math.max(drawnLimit, SERVICES) : drawnLimit;
   const usable = new Set(troubles);
@@ -82,6 +83,6 @@ export const planOf = (random: Random, limits: PlanLimits): Plan => {
     fromBeginning: theme !== 'from end',
     onLoss: theme === 'loss' ? onLoss : 'continue',
     isCareless: careless && !usable.has('topic remade'),
-    publishing: (limits.publishing ?? publishing) && !limits.realServer,
+    publishing,
   };
 };

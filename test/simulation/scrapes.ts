@@ -31,7 +31,7 @@ export class Scrapes {
   readonly #stage: Stage;
   readonly #fleet: Fleet;
   readonly #stored = new Map<string, Stored>();
-  /** When a birth was first shown, to whomever: virtual ms, and as what. */
+  /** When an owner first showed a birth: virtual ms, and as what. */
   readonly #firstShown = new Map<string, { readonly at: number; readonly value: number }>();
   /** Answers on their way. */
   readonly #begun = new Set<{
@@ -49,7 +49,7 @@ export class Scrapes {
   constructor(stage: Stage, fleet: Fleet) {
     this.#stage = stage;
     this.#fleet = fleet;
-    this.#keepsSeries = stage.plan.theme === 'none' && stage.plan.limit >= SERVICES;
+    this.#keepsSeries = ['none', 'loss', 'from end'].includes(stage.plan.theme) && stage.plan.limit >= SERVICES;
   }
 
   begin(): void {
@@ -73,7 +73,7 @@ export class Scrapes {
       const snapshot = publisher!.snapshot(true);
       const shown = snapshot.tables.flatMap(rowsOf);
       this.#checkAlone(process.name, snapshot.tables);
-      for (const row of shown) this.#noteFirst(row);
+      for (const row of shown) this.#noteFirst(process.name, row);
       const slow = random() < 0.25 ? random() * TIMEOUT_MS : random() * 50;
       const answer = { process, at: scheduler.now, shards: new Set(snapshot.tables.map(({ shard }) => shard)) };
       this.#begun.add(answer);
@@ -81,7 +81,7 @@ export class Scrapes {
         snapshot.done();
         this.#begun.delete(answer);
         if (scheduler.now - sentAt > TIMEOUT_MS || random() < 0.02) return;
-        for (const row of shown) this.#store(row, sentAt);
+        for (const row of shown) this.#store(process.name, row, sentAt);
       });
     });
   }
@@ -105,22 +105,32 @@ export class Scrapes {
     }
   }
 
-  #noteFirst(row: Shown): void {
-    const key = birthKey(row);
+  /**
+   * What a deleted topic gave, or a log has lost, cannot be read again; and where the ledger lost writes while the group had lost its
+   * commits, or an operator had moved them down, nobody knows how far it had been.
+   */
+  #mayFall(shard: number): boolean {
+    const { counts, rollbacks, plan } = this.#stage;
+    const isForgotten = counts['commit moved'] !== undefined || counts['commit expired'] !== undefined;
+    return this.#stage.isOutOfReach(shard) || ((isForgotten || plan.theme === 'cut') && rollbacks > 0);
+  }
+
+  #noteFirst(owner: string, row: Shown): void {
+    const key = birthKey(owner, row);
     if (!this.#firstShown.has(key)) this.#firstShown.set(key, { at: this.#stage.scheduler.now, value: row.value });
   }
 
-  #store(row: Shown, sentAt: number): void {
+  #store(owner: string, row: Shown, sentAt: number): void {
     this.samples++;
     const before = this.#stored.get(row.key);
     if (before !== undefined && sentAt <= before.sentAt) return;
     const isSame = before !== undefined && before.life === row.life && before.birthS === row.birthS;
     const isFall = before !== undefined && before.life === row.life && row.value < before.value;
-    if (isFall && (isSame || this.#keepsSeries) && !this.#stage.isOutOfReach(row.shard))
+    if (isFall && (isSame || this.#keepsSeries) && !this.#mayFall(row.shard))
       this.#stage.fail(
         new Error(`invariant 7: ${row.key} fell from ${before.value} to ${row.value}: ${told(before)} ${told(row)}`),
       );
-    if (!isSame && row.value > 0) this.#checkBirth(row);
+    if (!isSame && row.value > 0) this.#checkBirth(owner, row);
     const risen = before === undefined ? 0 : row.value < before.value ? row.value : row.value - before.value;
     this.#stored.set(row.key, {
       ...row,
@@ -131,11 +141,11 @@ export class Scrapes {
   }
 
   /** A birth that is stored above zero had been shown as zero for the hold, or has none, or is older than it. */
-  #checkBirth(row: Shown): void {
+  #checkBirth(owner: string, row: Shown): void {
     this.missed++;
     const birthUs = row.birthS * 1e6;
     if (birthUs <= row.replayedAt) return;
-    const first = this.#firstShown.get(birthKey(row))!;
+    const first = this.#firstShown.get(birthKey(owner, row))!;
     const text = `invariant 7: ${row.key} was born at ${row.value}: ${told(row)}, first shown at ${first.at} as ${first.value}`;
     if (first.value > 0 && row.counter < birthUs + HOLD_MS * 1000) this.#stage.fail(new Error(text));
     const slack = 2_000;
@@ -178,7 +188,7 @@ export class Scrapes {
 /** Scaled: some owner shows each shard again within a minute of the last fault. */
 export const SHOWN_WITHIN_MS = (60_000 * LEASE_MS) / 15_000;
 
-const birthKey = ({ key, life, birthS }: Shown): string => `${key}/${life}/${birthS}`;
+const birthKey = (owner: string, { key, life, birthS }: Shown): string => `${owner}/${key}/${life}/${birthS}`;
 
 const told = ({ life, birthS, replayedAt, counter }: Shown): string =>
   JSON.stringify({

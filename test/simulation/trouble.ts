@@ -22,6 +22,9 @@ export class Troubles {
     const kinds = [...this.#stage.plan.troubles].map((trouble) => this.#kinds[trouble]);
     const theme = this.#themes[this.#stage.plan.theme];
     if (theme !== undefined) kinds.push(theme, theme);
+    // What was shown and then lost is what publishing has to fear.
+    if (this.#stage.plan.publishing && this.#stage.plan.troubles.has('lost writes'))
+      kinds.push(this.#kinds['lost writes']);
     if (kinds.length === 0) return;
     this.#again(until, 500, 6500, () => kinds[Math.floor(this.#stage.random() * kinds.length)]!());
   }
