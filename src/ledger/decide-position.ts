@@ -98,7 +98,8 @@ const restore = (
   const lost: number[] = [];
   for (const shard of missing) {
     const view = views[shard] ?? null;
-    if (view === null && commit.offset === commit.start) set.push({ shard, to: commit.start, create: 'first' });
+    if (view === null && commit.offset === commit.start && !facts.groupHasProgress)
+      set.push({ shard, to: commit.start, create: 'first' });
     else if (view !== null && !view.afterLoss && commit.start !== null)
       set.push({ shard, to: commit.start, create: 'no' });
     else lost.push(shard);

@@ -65,7 +65,11 @@ describe('where to go on with a partition', () => {
 
   test('a set-up that was interrupted goes on', () => {
     const decision = decidePosition(
-      facts({ commit: { offset: 10, start: 10 }, views: all((shard) => (shard < 20 ? view(10) : null)) }),
+      facts({
+        commit: { offset: 10, start: 10 },
+        views: all((shard) => (shard < 20 ? view(10) : null)),
+        groupHasProgress: false,
+      }),
     );
     expect(decision).toMatchObject({ kind: 'restore', lost: [] });
     expect(decision.kind === 'restore' && decision.markers).toHaveLength(SHARDS - 20);
@@ -86,6 +90,15 @@ describe('where to go on with a partition', () => {
   test('a lost shard that another partition has made again is a loss of this one, too', () => {
     const views = all((shard) => (shard === 7 ? view(null, true) : view(50)));
     expect(decidePosition(facts({ views }))).toMatchObject({ kind: 'restore', lost: [7] });
+  });
+
+  test('a partition that stands at its start makes a lost shard as one after a loss: others had counted there', () => {
+    const views = all((shard) => (shard === 7 ? null : view(10)));
+    expect(decidePosition(facts({ commit: { offset: 10, start: 10 }, views }))).toEqual({
+      kind: 'restore',
+      markers: [{ shard: 7, to: 10, create: 'after-loss' }],
+      lost: [7],
+    });
   });
 
   test('on_loss stop stops', () => {
