@@ -1,8 +1,8 @@
 /**
  * What is gathered here and not yet in the ledger. For one partition and one shard it is a queue of SEGMENTS, each a
- * range of offsets with what its records add. Segments follow one another without a hole: the first begins at the
- * shard's marker, the last ends where the partition is gathered to. One segment becomes one section of a commit, so a
- * record, which lies in one segment, is never split.
+ * range of offsets with what its records add. Segments follow one another, and where there is a hole between two, or
+ * before the first, no record in it adds anything to the shard. One segment becomes one section of a commit, so a record,
+ * which lies in one segment, is never split.
  */
 import { MEASURES, type SeriesTable } from '../attribution/series-table.ts';
 import { SHARDS } from './port.ts';
@@ -115,7 +115,7 @@ export class PartitionPending {
     this.#count = count;
   }
 
-  /** The segment that the record at hand is added to. `from`: where a segment begins if there is none to go on with. */
+  /** The segment that the record at hand is added to. `from`: one that begins does so there, or where the last one ends if that is farther. */
   open(shard: number, table: SeriesTable, from: number, at: number): Segment {
     let queue = this.#queues[shard];
     if (queue === undefined) {
@@ -127,7 +127,7 @@ export class PartitionPending {
       if (last.table === table) return last;
       last.to = at;
     }
-    const segment = new Segment(table, last === undefined ? from : last.to!);
+    const segment = new Segment(table, last === undefined ? from : Math.max(last.to!, from));
     queue.push(segment);
     return segment;
   }

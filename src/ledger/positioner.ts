@@ -303,9 +303,13 @@ export class Positioner {
     range: LogRange,
   ): void {
     const { topic, partition } = state;
-    const isUntouched = state.hasMarkers && markers.every((marker, shard) => marker === state.markers[shard]);
-    if (!isUntouched) state.adopt(markers);
     const farthest = commit?.offset ?? -1;
+    const isUntouched =
+      state.hasMarkers &&
+      markers.every((marker, shard) => marker === state.markers[shard]) &&
+      // Else what was gathered is a replay up to there, and is not cut there.
+      farthest <= Math.max(state.replayUntil, state.lowestMarker);
+    if (!isUntouched) state.adopt(markers);
     state.start = commit?.start ?? state.start;
     state.replayUntil = isUntouched ? Math.max(state.replayUntil, farthest) : Math.max(0, farthest);
     state.logEnd = range.end;

@@ -245,7 +245,7 @@ export class Worker {
     this.#current = state;
     this.#offset = record.offset;
     this.#options.gather(record, state, this.#sink);
-    state.next = record.offset + 1;
+    state.advance(record.offset + 1);
     state.lastTimestampMs = record.timestampMs;
     for (const shard of this.#largeShards) state.pending.seal(shard, state.next);
     this.#largeShards.length = 0;

@@ -14,6 +14,7 @@ export type Mutation = {
 const WORKER = 'src/ledger/worker.ts';
 const LANES = 'src/ledger/lanes.ts';
 const POSITIONER = 'src/ledger/positioner.ts';
+const PENDING = 'src/ledger/pending.ts';
 const PARTITION = 'src/ledger/partition.ts';
 const DECIDE = 'src/ledger/decide-position.ts';
 const COMMIT = 'src/ledger/memory-commit.ts';
@@ -113,6 +114,27 @@ export const MUTATIONS: readonly Mutation[] = [
     publishing: true,
   },
   {
+    what: 'no section is cut where a replay ends with a record',
+    file: WORKER,
+    from: 'state.advance(record.offset + 1);',
+    to: 'state.next = record.offset + 1;',
+    publishing: true,
+  },
+  {
+    what: 'a segment begins below the end of a replay',
+    file: PENDING,
+    from: 'Math.max(last.to!, from)',
+    to: 'last.to!',
+    publishing: true,
+  },
+  {
+    what: 'what was gathered is kept though it is a replay, as is known now',
+    file: POSITIONER,
+    from: 'farthest <= Math.max(state.replayUntil, state.lowestMarker)',
+    to: 'farthest <= Number.MAX_SAFE_INTEGER',
+    publishing: true,
+  },
+  {
     what: 'an unanswered call is given up, and a new one made',
     file: LANES,
     from: '      await sleep(this.#options.clock, delay);\n    }\n    return null;',
@@ -121,14 +143,16 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     what: 'the group is told of more than was acknowledged',
     file: WORKER,
-    from: '.map((state) => ({ state, offset: state.lowestMarker }))',
-    to: '.map((state) => ({ state, offset: state.flushTo }))',
+    from: 'offset: Math.max(state.lowestMarker, state.reached)',
+    to: 'offset: Math.max(state.flushTo, state.reached)',
   },
   {
     what: 'the group is told again of less',
     file: WORKER,
-    from: '.filter(({ state, offset }) => offset > state.commit);',
-    to: '.filter(({ state, offset }) => offset !== state.commit);',
+    from: `offset: Math.max(state.lowestMarker, state.reached) }))
+      .filter(({ state, offset }) => offset > state.commit);`,
+    to: `offset: state.lowestMarker }))
+      .filter(({ state, offset }) => offset !== state.commit);`,
   },
   {
     what: 'a commit of another topic of the same name is believed',

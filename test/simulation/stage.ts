@@ -164,6 +164,7 @@ export class Stage {
   #follow({ method, shard, args, answer }: Served): void {
     if (method === 'commit') {
       this.shadow.committed(args[0] as CommitCall, answer as CommitReply, this.scheduler.now);
+      this.#checkReplays(args[0] as CommitCall);
     } else if (method === 'setMarkers') {
       const [, markers, create] = args as [number, readonly (readonly [MarkerField, number])[], Creation];
       this.#checkLossMarkers(markers, create, shard!);
@@ -174,6 +175,17 @@ export class Stage {
       this.shadow.moved(shard!, field, expected, to);
     } else if (method === 'view') {
       this.shadow.viewed(shard!, (answer as ShardView | null)?.markers ?? null);
+    }
+  }
+
+  /** A replay ends where the group has been: what lies beyond is new, and is born at zero. */
+  #checkReplays({ shard, sections }: CommitCall): void {
+    for (const { field, from, to, replay } of sections) {
+      const farthest = Math.max(...(this.commitsEver.get(field) ?? [0]));
+      if (replay && to > farthest)
+        throw new Error(
+          `invariant 7: [${from}, ${to}) of ${field} on shard ${shard} is no replay: the group was at ${farthest}`,
+        );
     }
   }
 
