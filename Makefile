@@ -9,10 +9,10 @@ export KEEP
 export NPM_CONFIG_UPDATE_NOTIFIER := false
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench check build services clean
+.PHONY: help demo test bench check build services verify-rules clean
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 
 demo: build ## Count traffic exactly on real servers while a replica is killed, about 2 minutes (KEEP=1 leaves it running)
 	@$(NODE) test/support/services/install.ts kafka anyredis
@@ -36,6 +36,10 @@ build: $(MODULES) ## Build dist/
 
 services: $(MODULES) ## Fetch Kafka, Redis, Valkey and Prometheus into .cache
 	@$(NODE) test/support/services/install.ts
+
+verify-rules: $(MODULES) ## Check alerts, recording rules, dashboards and what is in deploy/
+	@$(NODE) test/support/services/install.ts prometheus
+	@npm run --silent jest -- --selectProjects rules
 
 clean: ## Remove what was built and fetched, but for node_modules
 	rm -rf dist coverage .cache

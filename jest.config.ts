@@ -29,6 +29,7 @@ const config = {
   reporters: ['default', '<rootDir>/test/support/tally-reporter.ts'],
   projects: [
     project('unit'),
+    project('rules'),
     project('contract', redis),
     project('simulation', redis),
     project('integration', kafkaAndRedis),

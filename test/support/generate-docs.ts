@@ -1,6 +1,6 @@
 /**
  * Writes the tables that are made from code into the documents: settings into README.md, self-metrics into
- * docs/metrics.md, how the accountings differ into docs/tempo.md. `--check` writes nothing and exits with 1 where a document is not in step.
+ * docs/metrics.md, how the accountings differ into docs/tempo.md, alerts into docs/runbooks.md. `--check` writes nothing and exits with 1 where a document is not in step.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,6 +10,7 @@ import { ROWS } from '../../src/config/schema.ts';
 import type { Declared } from '../../src/telemetry/declared.ts';
 import { DECLARED } from '../../src/telemetry/self-metrics.ts';
 
+import { alerts } from './rules.ts';
 import { differences } from './tempo-differences.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -51,11 +52,23 @@ export const metricsTable = (): string =>
 const differencesTable = (): string =>
   markdownTable(['category', "in the Collector's encoding", 'in others', 'refused by one alone', 'why'], differences());
 
+const alertsTable = (): string =>
+  markdownTable(
+    ['alert', 'severity', 'after', 'what it says'],
+    alerts().map(({ alert, labels, annotations, for: after }) => [
+      `[${alert}](#${alert.toLowerCase()})`,
+      labels.severity!,
+      after ?? 'at once',
+      annotations.summary!,
+    ]),
+  );
+
 /** Files, each with the name of its marked part and what belongs there. */
 const PARTS = [
   { file: 'README.md', part: 'settings', content: settingsTable },
   { file: 'docs/metrics.md', part: 'metrics', content: metricsTable },
   { file: 'docs/tempo.md', part: 'differences', content: differencesTable },
+  { file: 'docs/runbooks.md', part: 'alerts', content: alertsTable },
 ] as const;
 
 /** The text with its marked part replaced; throws where it has no such part. */
