@@ -44,7 +44,6 @@ export const watchWorker = (metrics: SelfMetrics, logger: Logger, health: Health
     health.ledgerUp = isUp;
     metrics.ledgerUp.set(isUp ? 1 : 0);
   };
-  let pausedAtMs: number | null = null;
   const handlers: { [K in WorkerEvent['kind']]: (event: Extract<WorkerEvent, { kind: K }>) => void } = {
     committed: ({ series, seconds }) => {
       if (!health.ledgerUp) logger.info({}, 'ledger_available');
@@ -93,15 +92,8 @@ export const watchWorker = (metrics: SelfMetrics, logger: Logger, health: Health
       logger.limited(`source_${during}`).warn({ during, error }, 'kafka_unavailable');
     },
     kafka_committed: () => metrics.kafkaCommits.add(),
-    paused: ({ partitions }) => {
-      pausedAtMs ??= performance.now();
-      logger.limited('paused').warn({ partitions }, 'gathering_paused');
-    },
-    resumed: () => {
-      if (pausedAtMs !== null) metrics.pausedSeconds.add((performance.now() - pausedAtMs) / 1000);
-      pausedAtMs = null;
-      logger.limited('resumed').info({}, 'gathering_resumed');
-    },
+    paused: ({ partitions }) => logger.limited('paused').warn({ partitions }, 'gathering_paused'),
+    resumed: () => logger.limited('resumed').info({}, 'gathering_resumed'),
   };
   return (event) => (handlers[event.kind] as (event: WorkerEvent) => void)(event);
 };

@@ -88,7 +88,11 @@ class Service {
     const redis = ledgerOptions(config);
     this.#isEmbedded = redis === null;
     this.#ledger = redis === null ? embeddedLedger() : openRedisLedger(redis);
-    this.#source = createKafkaSource({ ...kafkaOptions(config), logger });
+    this.#source = createKafkaSource({
+      ...kafkaOptions(config),
+      logger,
+      watch: (trouble) => metrics.sourceTroubles.add(trouble),
+    });
     const settings = tenantSettings(config);
     const pipeline = new Pipeline({
       tenants: new TenantChain(config.tenants.from, config.tenants.default),
@@ -302,6 +306,8 @@ class Service {
     metrics.assignedPartitions.set(partitions.length);
     metrics.waitingPartitions.set(partitions.filter(({ phase }) => phase === 'positioning').length);
     metrics.pausedPartitions.set(this.#worker.isPaused ? partitions.length : 0);
+    metrics.pausedSeconds.reach(this.#worker.pausedMs / 1000);
+    metrics.ready.set(this.#readiness().ok ? 1 : 0);
     metrics.pendingSeries.set(this.#worker.pendingRows);
     metrics.pendingBytes.set(this.#worker.pendingBytes);
     const stats = this.#publisher.stats();
@@ -309,6 +315,9 @@ class Service {
     metrics.ownedShards.set(stats.shownShards);
     metrics.waitingShards.set(stats.heldShards - stats.shownShards);
     metrics.frozenShards.set(stats.frozenShards);
+    metrics.publishBehindSeconds.set(stats.behindS);
+    metrics.leasesLost.reach(stats.leasesLost);
+    metrics.publishFailures.reach(stats.failures);
     metrics.auditFailures.reach(stats.auditFailures);
     metrics.purgedSeries.reach(stats.purgedSeries);
     metrics.forgottenTenants.reach(stats.removedAccounts);

@@ -9,6 +9,7 @@ import type { SourceHandler, TopicInfo } from './port.ts';
 import { Reader } from './reader.ts';
 import type { FetchLimits } from './requests.ts';
 import { Signal } from './signal.ts';
+import type { SourceTrouble } from './trouble.ts';
 
 export type GenerationOptions = {
   readonly reading: Connections;
@@ -26,6 +27,7 @@ export type GenerationOptions = {
   readonly limits: FetchLimits;
   readonly maxBatchBytes: number;
   readonly logger: SourceLogger;
+  readonly watch: (trouble: SourceTrouble) => void;
 };
 
 export type GenerationEnd =
@@ -66,6 +68,7 @@ export class Generation {
       limits: options.limits,
       maxBatchBytes: options.maxBatchBytes,
       logger: options.logger,
+      watch: options.watch,
       running: options.running,
       isMember: () => this.#end === null && performance.now() - this.#lastAliveMs < options.sessionTimeoutMs,
       heartbeat: () => (performance.now() - this.#lastBeatMs < this.#heartbeatMs ? Promise.resolve() : this.#beat()),
@@ -140,7 +143,7 @@ export class Generation {
   }
 
   async #watchTopics(): Promise<void> {
-    const { topicsEveryMs, calls, logger, topics, known, joined } = this.#options;
+    const { topicsEveryMs, calls, logger, topics, known, joined, watch } = this.#options;
     // New partitions and other ids are the leader's to see; whether there is something to subscribe to, each member's own.
     const print = joined.planned === null ? namesOf : printOf;
     const names = [...new Set([...topics, ...known.map(({ name }) => name)])];
@@ -154,7 +157,9 @@ export class Generation {
       this.#lastLookMs = performance.now();
       this.#lookDueMs = this.#lastLookMs + topicsEveryMs;
       try {
-        const isChanged = print(await calls.topics(names)) !== print(known);
+        const found = await calls.topics(names);
+        if (topics.some((name) => found.every((topic) => topic.name !== name))) watch('topic_missing');
+        const isChanged = print(found) !== print(known);
         if (isChanged && !this.reader.isStopped) this.end({ kind: 'topics_changed' });
       } catch (error) {
         logger.debug({ error: asError(error).message }, 'the topics cannot be looked at');

@@ -22,6 +22,7 @@ import {
   UNKNOWN_TOPIC_OR_PARTITION,
 } from './requests.ts';
 import { Signal } from './signal.ts';
+import type { SourceTrouble } from './trouble.ts';
 
 export type ReaderOptions = {
   readonly connections: Connections;
@@ -31,6 +32,7 @@ export type ReaderOptions = {
   /** What one record batch may unfold into. */
   readonly maxBatchBytes: number;
   readonly logger: SourceLogger;
+  readonly watch: (trouble: SourceTrouble) => void;
   /** Sends a heartbeat if one is due. Never rejects. */
   readonly heartbeat: () => Promise<void>;
   /** False where the membership is known, or must be feared, to be over. */
@@ -122,8 +124,12 @@ export class Reader {
         }
       }
       this.#lookForLeaders = held.all.some((where) => !this.#leaders.has(partitionKey(where)));
-      if (this.#lookForLeaders) this.#options.topicsChanged();
+      if (this.#lookForLeaders) {
+        this.#options.watch('no_leader');
+        this.#options.topicsChanged();
+      }
     } catch (error) {
+      this.#options.watch('broker_silent');
       if (this.#say('leaders') !== null)
         logger.warn({ error: asError(error).message }, 'Kafka cannot be asked who leads the partitions; asking again');
     }
@@ -164,6 +170,7 @@ export class Reader {
       if (answer.error !== NO_ERROR) throw new SourceUnavailable(`Kafka's error ${answer.error}`);
     } catch (error) {
       if (this.#isStopped) return;
+      this.#options.watch('broker_silent');
       if (this.#say(`fetch ${nodeId}`) !== null)
         logger.warn(
           { broker: nodeId, error: asError(error).message },
@@ -206,6 +213,7 @@ export class Reader {
     }
     const denied = error === TOPIC_AUTHORIZATION_FAILED;
     held.blockedUntilMs = performance.now() + (denied ? DENIED_MS : NO_LEADER_MS);
+    if (denied) this.#options.watch('not_authorized');
     if (denied && this.#say(`denied ${held.topic}`) !== null)
       logger.error({ topic: held.topic }, 'not authorized to read the topic: it needs Read; trying again');
     if (error === UNKNOWN_TOPIC_OR_PARTITION) topicsChanged();
@@ -214,6 +222,7 @@ export class Reader {
 
   #undecodable({ held }: Request, error: Undecodable): void {
     held.blockedUntilMs = performance.now() + UNDECODABLE_MS;
+    this.#options.watch('undecodable');
     if (this.#say(`undecodable ${partitionKey(held)}`) === null) return;
     this.#options.logger.error(
       {

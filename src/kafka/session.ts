@@ -12,7 +12,7 @@ import type { Membership } from './membership.ts';
 import type { CommitRequest, SourceHandler, TopicInfo, TopicPartition } from './port.ts';
 import type { FetchLimits } from './requests.ts';
 import { Signal, settled } from './signal.ts';
-import { adviceFor, isBeyondRepair } from './trouble.ts';
+import { adviceFor, isBeyondRepair, type SourceTrouble, troubleOf } from './trouble.ts';
 
 export type SessionOptions = {
   readonly reading: Connections;
@@ -27,6 +27,7 @@ export type SessionOptions = {
   readonly maxBatchBytes: number;
   readonly callTimeoutMs: number;
   readonly logger: SourceLogger;
+  readonly watch: (trouble: SourceTrouble) => void;
 };
 
 /** After an answer that only says: join again. */
@@ -114,10 +115,11 @@ export class Session {
 
   /** Waits until there is at least one. Those that are missing are joined later: the group is watched for them. */
   async #existingTopics(): Promise<readonly TopicInfo[]> {
-    const { calls, topics, logger } = this.#options;
+    const { calls, topics, logger, watch } = this.#options;
     while (!this.#isQuiet) {
       const found = await calls.topics(topics);
       const missing = topics.filter((name) => !found.some((topic) => topic.name === name));
+      if (missing.length > 0) watch('topic_missing');
       if (missing.length > 0 && this.#say(`missing ${missing.join()}`) !== null) {
         logger.warn(
           { topics: missing },
@@ -186,6 +188,7 @@ export class Session {
       return this.#signal.wait(REJOIN_MS);
     const { logger, groupId, topics } = this.#options;
     const { message } = asError(error);
+    this.#options.watch(troubleOf(error));
     const held = this.#say(`${type} ${message}`);
     if (held !== null)
       logger.warn({ groupId, topics, error: message, ...(held > 0 ? { heldBack: held } : {}) }, adviceFor(error));

@@ -6,6 +6,7 @@ import type { SourceLogger } from './log-bridge.ts';
 import { Membership } from './membership.ts';
 import type { RecordSource, TopicInfo } from './port.ts';
 import { Session } from './session.ts';
+import type { SourceTrouble } from './trouble.ts';
 
 export type KafkaSourceOptions = {
   /** `host:port`; tried in turn. */
@@ -27,6 +28,8 @@ export type KafkaSourceOptions = {
   /** Deadline of a call to the cluster. Default 10,000. */
   readonly callTimeoutMs?: number;
   readonly logger: SourceLogger;
+  /** Hears each time that something cannot be read, also where the log has said so already. Must not throw. */
+  readonly watch?: (trouble: SourceTrouble) => void;
 };
 
 /** `members`: how many the group has, this one among them. */
@@ -84,6 +87,7 @@ export const createKafkaSource = (options: KafkaSourceOptions): KafkaSource => {
     maxBatchBytes: Math.max(LEAST_UNFOLDED, UNFOLDING * maxBytesPerPartition),
     callTimeoutMs,
     logger,
+    watch: options.watch ?? (() => {}),
   });
   return {
     start: async (handler) => session.start(handler),

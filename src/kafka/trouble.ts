@@ -1,6 +1,17 @@
 /** What an error of Kafka means to whoever runs the service, and whether waiting mends it. */
 import { asError, protocolError } from './errors.ts';
 
+/** What keeps records from being read. A fixed list: it is a label value. */
+export const SOURCE_TROUBLES = [
+  'topic_missing',
+  'broker_silent',
+  'no_leader',
+  'not_authorized',
+  'undecodable',
+  'group_refused',
+] as const;
+export type SourceTrouble = (typeof SOURCE_TROUBLES)[number];
+
 const ADVICE: Readonly<Record<string, string>> = {
   GROUP_AUTHORIZATION_FAILED: 'not authorized for the consumer group: it needs Read on the group; trying again',
   TOPIC_AUTHORIZATION_FAILED: 'not authorized for a topic: it needs Read and Describe on it; trying again',
@@ -19,6 +30,15 @@ const ADVICE: Readonly<Record<string, string>> = {
 const BEYOND_REPAIR = new Set(['INVALID_SESSION_TIMEOUT', 'INVALID_GROUP_ID']);
 
 export const isBeyondRepair = (error: unknown): boolean => BEYOND_REPAIR.has(protocolError(error));
+
+/** Of what ended an attempt to be a member of the group. */
+export const troubleOf = (error: unknown): SourceTrouble => {
+  const type = protocolError(error);
+  for (let e: unknown = error, depth = 0; e instanceof Error && depth < 5; e = e.cause, depth++)
+    if (e.name === 'KafkaJSSASLAuthenticationError') return 'not_authorized';
+  if (type.endsWith('_AUTHORIZATION_FAILED') || type === 'UNSUPPORTED_SASL_MECHANISM') return 'not_authorized';
+  return type in ADVICE ? 'group_refused' : 'broker_silent';
+};
 
 /** One line for the log, in the words of the configuration. */
 export const adviceFor = (error: unknown): string => {

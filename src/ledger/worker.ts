@@ -87,7 +87,8 @@ export class Worker {
   readonly #rows = new RowCount(PAUSE_ROWS);
   /** Shards whose open segment is large enough, of the record at hand. */
   readonly #largeShards: number[] = [];
-  #paused = false;
+  #pausedSinceMs: number | null = null;
+  #pausedMs = 0;
   #wantsFlush = false;
   #lastFlushMs = 0;
   #lastCommitsMs = 0;
@@ -179,8 +180,14 @@ export class Worker {
     return this.#rows.total * ROW_BYTES + this.#options.tablesFootprint();
   }
 
+  /** Time during which gathering was paused, up to now. */
+  get pausedMs(): number {
+    const since = this.#pausedSinceMs;
+    return this.#pausedMs + (since === null ? 0 : this.#options.clock.monotonicMs() - since);
+  }
+
   get isPaused(): boolean {
-    return this.#paused;
+    return this.#pausedSinceMs !== null;
   }
 
   // ---- what the source tells
@@ -197,7 +204,7 @@ export class Worker {
       this.#partitions.set(key, state);
     }
     for (const state of before.values()) this.#forget(state);
-    if (this.#paused) this.#options.source.pause(partitions);
+    if (this.isPaused) this.#options.source.pause(partitions);
     this.#positioner.wake();
   }
 
@@ -294,11 +301,12 @@ export class Worker {
     if (now - this.#lastCommitsMs >= lookIntervalMs) {
       this.#lastCommitsMs = now;
       this.#background(this.#readCommits());
+      this.#background(this.#readEnds());
     }
     this.#admission.forgetFullShards(now, FULL_SHARD_MS);
     this.#background(this.#readFull());
     this.#background(this.#commit());
-    if (this.#paused && this.#isRoomy()) this.#resume();
+    if (this.isPaused && this.#isRoomy()) this.#resume();
   }
 
   /**
@@ -381,6 +389,15 @@ export class Worker {
     });
   }
 
+  /** Fetches tell where a log ends; a partition that is paused, or of which nothing can be read, must not seem to have no lag. */
+  async #readEnds(): Promise<void> {
+    const states = [...this.#active()];
+    if (states.length === 0) return;
+    const ranges = await this.#ask('log ranges', this.#options.source.ranges(states));
+    const ends = new Map((ranges ?? []).map((range) => [partitionKey(range), range.end]));
+    for (const state of states) state.logEnd = Math.max(ends.get(partitionKey(state)) ?? state.logEnd, state.next);
+  }
+
   /** Reads what lives in the accounts, and who is in the shards, that have no room. */
   async #readFull(): Promise<void> {
     if (this.#loading) return;
@@ -405,8 +422,8 @@ export class Worker {
   // ---- pausing
 
   #pause(): void {
-    if (this.#paused) return;
-    this.#paused = true;
+    if (this.isPaused) return;
+    this.#pausedSinceMs = this.#options.clock.monotonicMs();
     this.#wantsFlush = true;
     this.#options.source.pause([...this.#partitions.values()]);
     this.#options.watch({ kind: 'paused', partitions: this.#partitions.size });
@@ -419,7 +436,8 @@ export class Worker {
   }
 
   #resume(): void {
-    this.#paused = false;
+    this.#pausedMs = this.pausedMs;
+    this.#pausedSinceMs = null;
     this.#options.source.resume([...this.#partitions.values()]);
     this.#options.watch({ kind: 'resumed' });
   }

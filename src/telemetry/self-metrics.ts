@@ -8,6 +8,16 @@ export const DISCARD_REASONS = ['null_value', 'malformed', 'not_otlp', 'no_tenan
 /** Why what was gathered of a partition was dropped and read again: the list of src/ledger/worker-events.ts. */
 export const DROP_CAUSES = ['marker_moved', 'shard_absent', 'marker_absent', 'topic_changed', 'out_of_range'] as const;
 
+/** What keeps the source from reading: the list of src/kafka/trouble.ts. */
+export const SOURCE_TROUBLES = [
+  'topic_missing',
+  'broker_silent',
+  'no_leader',
+  'not_authorized',
+  'undecodable',
+  'group_refused',
+] as const;
+
 const PREFIX = 'tracetally_';
 
 const counter = (name: string, help: string) => ({ type: 'counter', name: PREFIX + name, help }) as const;
@@ -24,6 +34,8 @@ const info = <const L extends readonly string[]>(name: string, help: string, lab
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
 export const DECLARED = {
+  ready: gauge('ready', '1 while /ready answers 200: a member of the group, positioned, with a ledger that answers.'),
+
   // Consumption
   recordsConsumed: counter('records_consumed_total', 'Records gathered, accepted and discarded ones.'),
   bytesConsumed: counter('bytes_consumed_total', 'Bytes of the values of these records, after decompression.'),
@@ -50,6 +62,12 @@ export const DECLARED = {
   kafkaCommits: counter('kafka_commits_total', 'Commits of offsets that Kafka took.'),
   kafkaCommitFailures: counter('kafka_commit_failures_total', 'Commits of offsets that failed; they are repeated.'),
   kafkaUnavailable: counter('kafka_unavailable_total', 'Calls to Kafka that found no broker to answer.'),
+  sourceTroubles: counterBy(
+    'source_troubles_total',
+    'Times that something could not be read, by what stood in the way; it is tried again for as long as it lasts.',
+    'trouble',
+    SOURCE_TROUBLES,
+  ),
   gapRecords: counter('gap_records_total', 'Records that retention took before they were read. Data is lost: alert.'),
   truncatedRecords: counter(
     'log_truncated_records_total',
@@ -86,6 +104,15 @@ export const DECLARED = {
   ownedShards: gauge('owned_shards', 'Shards that this replica shows, of 64.'),
   waitingShards: gauge('waiting_shards', 'Shards that it owns and may not show yet.'),
   frozenShards: gauge('frozen_shards', 'Of these, those that wait for more than five minutes. Alert.'),
+  publishBehindSeconds: gauge(
+    'publish_behind_seconds',
+    'For how long the shard that is the farthest behind has had something newer that it may not show yet.',
+  ),
+  leasesLost: counter('leases_lost_total', 'Leases of shards that ran out, or were taken by another replica.'),
+  publishFailures: counter(
+    'publish_failures_total',
+    'Turns of the publisher that the ledger or Kafka ended; they are repeated.',
+  ),
   auditFailures: counter(
     'audit_failures_total',
     'Tenants whose series, overflow and retired amounts do not make their total. Alert.',

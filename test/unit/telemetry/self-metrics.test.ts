@@ -2,8 +2,15 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { DISCARD_REASONS as RECORD_REASONS } from '../../../src/attribution/discard.ts';
+import { SOURCE_TROUBLES as READER_TROUBLES } from '../../../src/kafka/trouble.ts';
 import { DROP_CAUSES as WORKER_CAUSES } from '../../../src/ledger/worker-events.ts';
-import { createSelfMetrics, DECLARED, DISCARD_REASONS, DROP_CAUSES } from '../../../src/telemetry/self-metrics.ts';
+import {
+  createSelfMetrics,
+  DECLARED,
+  DISCARD_REASONS,
+  DROP_CAUSES,
+  SOURCE_TROUBLES,
+} from '../../../src/telemetry/self-metrics.ts';
 
 const src = join(import.meta.dirname, '../../../src');
 const SOURCES = readdirSync(src, { recursive: true, encoding: 'utf8' })
@@ -37,6 +44,7 @@ describe('the names', () => {
   test('the label values are those that the worker and the pipeline tell', () => {
     expect(DISCARD_REASONS).toEqual(RECORD_REASONS);
     expect(DROP_CAUSES).toEqual(WORKER_CAUSES);
+    expect(SOURCE_TROUBLES).toEqual(READER_TROUBLES);
   });
 });
 
