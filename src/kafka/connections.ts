@@ -74,6 +74,11 @@ export class Connections {
     });
   }
 
+  /** Nobody looks at this answer, or at slices of it, any more. */
+  giveBack(answer: Buffer): void {
+    this.#dialer.answers.giveBack(answer);
+  }
+
   /** Asks any broker. Known ones first, then the configured addresses in turn; rejects with the last one's error. */
   async metadata(topics: readonly string[]): Promise<ClusterMetadata> {
     const metadata = await this.#anyone(async (broker) => {

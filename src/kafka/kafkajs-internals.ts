@@ -4,9 +4,10 @@
  * the package is pinned, and unmaintained, so they stand still.
  */
 import { createRequire } from 'node:module';
-import { connect as connectPlain, isIP, type Socket } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { Kafka, type logCreator, logLevel, type SASLOptions } from 'kafkajs';
+import { AnswerPool, connectReceiving } from './receive.ts';
 
 const load = createRequire(import.meta.url);
 
@@ -42,6 +43,13 @@ export type JoinAnswer = {
 type PartitionOffset = { readonly partition: number; readonly offset: string; readonly metadata?: string | null };
 type TopicOffsets = { readonly topic: string; readonly partitions: readonly PartitionOffset[] };
 
+type KafkajsConnection = {
+  connect(): Promise<boolean>;
+  processData(data: Buffer): void;
+  chunks: Buffer[];
+  readonly bytesBuffered: number;
+};
+
 /** kafkajs's Broker: one node, two connections (the second for fetches, so that a long poll holds nothing up). */
 export type KafkajsBroker = {
   readonly versions: ApiVersions | null;
@@ -49,7 +57,7 @@ export type KafkajsBroker = {
     readonly host: string;
     readonly port: number;
     send<T>(request: ProtocolRequest<T>): Promise<T>;
-    readonly pool: { connect(): Promise<boolean> }[];
+    readonly pool: KafkajsConnection[];
   };
   connect(): Promise<void>;
   disconnect(): Promise<void>;
@@ -158,6 +166,8 @@ export type DialOptions = {
 export type Dialer = {
   /** A broker that is not yet connected. */
   open(host: string, port: number, nodeId?: number): Promise<KafkajsBroker>;
+  /** Where large answers lie; who has done with one may give it back. */
+  readonly answers: AnswerPool;
   /** Ends every connection at once, whatever is on its way. */
   destroy(): void;
 };
@@ -167,6 +177,7 @@ const KEEP_ALIVE_MS = 30_000;
 export const createDialer = (options: DialOptions): Dialer => {
   cureIdleTimer();
   const sockets = new Set<Socket>();
+  const pool = new AnswerPool();
   let destroyed = false;
   const kafka = new Kafka({
     brokers: ['unused:0'],
@@ -185,7 +196,7 @@ export const createDialer = (options: DialOptions): Dialer => {
     socketFactory: ({ host, port, ssl, onConnect }) => {
       const socket = ssl
         ? connectTls({ host, port, ...(isIP(host) ? {} : { servername: host }), ...ssl }, onConnect)
-        : connectPlain({ host, port }, onConnect);
+        : connectReceiving({ host, port }, pool, onConnect);
       socket.setKeepAlive(true, KEEP_ALIVE_MS);
       socket.setNoDelay(true);
       sockets.add(socket);
@@ -195,9 +206,13 @@ export const createDialer = (options: DialOptions): Dialer => {
   });
   const { connectionPoolBuilder, brokerPool } = createCluster(kafka);
   return {
+    answers: pool,
     open: async (host, port, nodeId) => {
       const connectionPool = await connectionPoolBuilder.build({ host, port });
-      for (const connection of connectionPool.pool) connectOnce(connection);
+      for (const connection of connectionPool.pool) {
+        connectOnce(connection);
+        cureConcat(connection);
+      }
       const logger = brokerPool.rootLogger;
       return brokerPool.createBroker({ connectionPool, logger, ...(nodeId === undefined ? {} : { nodeId }) });
     },
@@ -209,7 +224,7 @@ export const createDialer = (options: DialOptions): Dialer => {
 };
 
 /** Two requests at a time would dial twice on one connection object, and mix up what they hear. */
-const connectOnce = (connection: { connect(): Promise<boolean> }): void => {
+const connectOnce = (connection: KafkajsConnection): void => {
   const connect = connection.connect.bind(connection);
   let dialing: Promise<boolean> | null = null;
   connection.connect = () => {
@@ -217,6 +232,15 @@ const connectOnce = (connection: { connect(): Promise<boolean> }): void => {
       dialing = null;
     });
     return dialing;
+  };
+};
+
+/** kafkajs keeps what is left behind an answer, which is nothing, and so copies the next one whole to join the two. */
+const cureConcat = (connection: KafkajsConnection): void => {
+  const processData = connection.processData.bind(connection);
+  connection.processData = (data) => {
+    if (connection.bytesBuffered === 0) connection.chunks = [];
+    processData(data);
   };
 };
 

@@ -185,6 +185,8 @@ export class Reader {
       const request = byPartition.get(partitionKey(fetched));
       if (request !== undefined && this.#isDeliverable(request)) await this.#take(request, fetched);
     });
+    // Every handler has come back. Had one thrown, others could still be reading: then the memory is left alone.
+    connections.giveBack(answer.memory);
   }
 
   #isDeliverable({ held, stamp }: Request): boolean {

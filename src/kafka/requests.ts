@@ -118,7 +118,12 @@ export type FetchedPartition = {
   /** Record batches as the broker has them; the last may be cut off. */
   readonly records: Buffer;
 };
-export type FetchAnswer = { readonly error: number; readonly partitions: readonly FetchedPartition[] };
+export type FetchAnswer = {
+  readonly error: number;
+  readonly partitions: readonly FetchedPartition[];
+  /** What `records` are slices of. */
+  readonly memory: Buffer;
+};
 
 export const FETCH = 1;
 export const FETCH_VERSION = 11;
@@ -164,7 +169,7 @@ const readFetch = (reader: WireReader): FetchAnswer => {
     const topic = reader.string(false) ?? '';
     reader.array(false, () => partitions.push(readFetched(reader, topic)));
   });
-  return { error, partitions };
+  return { error, partitions, memory: reader.buffer };
 };
 
 const readFetched = (reader: WireReader, topic: string): FetchedPartition => {

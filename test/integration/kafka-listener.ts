@@ -82,7 +82,7 @@ export class Member {
         const { generation } = this;
         const taken = (await this.#behaviour.onBatch?.(this, batch, control)) ?? true;
         const values = batch.records.map(({ value }) => value?.toString() ?? 'null');
-        if (taken) this.told.push({ kind: 'batch', generation, batch, values });
+        if (taken) this.told.push({ kind: 'batch', generation, batch: copyOf(batch), values });
         return taken;
       },
       outOfRange: (where) => void this.told.push({ kind: 'outOfRange', where }),
@@ -142,4 +142,15 @@ export class Member {
 export const own = (name: string): { readonly topic: string; readonly groupId: string } => ({
   topic: uniqueName(name),
   groupId: uniqueName(`${name}-group`),
+});
+
+/** A source's memory is its own again when the handler has settled. */
+const copyOf = (batch: SourceBatch): SourceBatch => ({
+  ...batch,
+  records: batch.records.map((record) => ({
+    ...record,
+    key: record.key === null ? null : Buffer.from(record.key),
+    value: record.value === null ? null : Buffer.from(record.value),
+    headers: record.headers.map(({ name, value }) => ({ name, value: Buffer.from(value) })),
+  })),
 });

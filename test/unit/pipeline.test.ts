@@ -130,3 +130,18 @@ describe('a record', () => {
     expect(gather(record(value, 'acme'), rows).rows).toHaveLength(1);
   });
 });
+
+test('nothing of a record is kept but copies: its memory is written over when the batch is done', () => {
+  const rows = new Rows();
+  for (const feature of ['search', 'cart', 'a'.repeat(300)]) {
+    const one = record(
+      encodeRequest({ resourceSpans: [{ scopeSpans: [{ spans: [span(feature)] }] }] }, 'descending'),
+      'kept',
+    );
+    gather(one, rows);
+    one.value!.fill(0x7a);
+    (one.headers[0]!.value as Buffer).fill(0x7a);
+  }
+  expect(rows.of('kept').map(({ labels }) => labels.feature)).toEqual(['search', 'cart', 'a'.repeat(300)]);
+  expect(rows.rows.filter(({ tenant }) => tenant.startsWith('zz'))).toEqual([]);
+});
