@@ -5,11 +5,12 @@
  *   HTTP first (a probe must be answered while Kafka or Redis is away), then the ledger is bound to this installation,
  *   then publishing, the worker, and last the source, which hands over the first batch.
  */
-import { randomBytes } from 'node:crypto';
+import { randomBytes, X509Certificate } from 'node:crypto';
 import { hostname } from 'node:os';
 import { TenantChain } from './attribution/tenant.ts';
 import { kafkaOptions, ledgerOptions } from './commands/reach.ts';
-import type { Config } from './config/config.ts';
+import type { Config, ServerTls } from './config/config.ts';
+import { ServerFiles } from './config/server-files.ts';
 import type { SourceHandler, TopicPartition } from './kafka/port.ts';
 import { createKafkaSource, type KafkaSource } from './kafka/source.ts';
 import { sleep, systemClock, within } from './ledger/clock.ts';
@@ -25,13 +26,15 @@ import { type Health, watchRecords, watchWorker } from './observe.ts';
 import { tenantSettings } from './overrides/static.ts';
 import { Pipeline } from './pipeline.ts';
 import { Publisher } from './publish/publisher.ts';
-import { PublishServer, SERVER_DEFAULTS } from './publish/server.ts';
+import { PublishServer, type ServerOptions } from './publish/server.ts';
 import { PUBLISH_DEFAULTS, type PublishSettings } from './publish/settings.ts';
 import type { Logger } from './telemetry/logger.ts';
 import type { SelfMetrics } from './telemetry/self-metrics.ts';
 
 const MEASURES = ['bytes', 'spans'];
 const LOOK_INTERVAL_MS = 10_000;
+/** How often the files of the HTTP server are read again. */
+const FILES_INTERVAL_MS = 5_000;
 const PATIENCE_MS = 20_000;
 const FIRST_RETRY_MS = 200;
 const LAST_RETRY_MS = 2_000;
@@ -78,6 +81,8 @@ class Service {
   readonly #worker: Worker;
   readonly #publisher: Publisher;
   readonly #server: PublishServer;
+  readonly #files: ServerFiles;
+  #filesTimer: NodeJS.Timeout | undefined;
   #shownPartitions: readonly TopicPartition[] = [];
   #isFaulty = false;
 
@@ -139,6 +144,7 @@ class Service {
       },
     );
     metrics.onScrape(() => this.#observe());
+    this.#files = new ServerFiles(config.server);
     this.#server = new PublishServer(
       {
         snapshot: (forScraper) => this.#publisher.snapshot(forScraper),
@@ -154,13 +160,14 @@ class Service {
         scraped: (seconds) => metrics.scrapeSeconds.observe(seconds),
         log: logger,
       },
-      { ...SERVER_DEFAULTS, host: config.server.host, port: config.server.port },
+      serverOptions(config),
     );
   }
 
   async start(): Promise<void> {
     const port = await this.#server.listen();
     this.#logger.info({ host: this.#config.server.host, port }, 'listening');
+    this.#watchFiles();
     await this.#untilDone('Kafka: the id of the cluster', async () => {
       const clusterId = await this.#source.clusterId();
       await this.#claimLedger(clusterId);
@@ -175,6 +182,7 @@ class Service {
   /** Within the configured bound. `orderly`: what was gathered is flushed and committed first. */
   async stop(orderly: boolean, started: Promise<void>): Promise<void> {
     this.#health.stopping = true;
+    clearInterval(this.#filesTimer);
     const withinMs = this.#config.server.shutdownTimeoutMs;
     const endMs = systemClock.monotonicMs() + withinMs;
     const left = (): number => Math.max(0, endMs - systemClock.monotonicMs());
@@ -192,6 +200,28 @@ class Service {
     if (this.#isFaulty) return;
     this.#isFaulty = true;
     this.onFault(error instanceof Error ? error : new Error(String(error)));
+  }
+
+  /** Tokens and certificates are taken anew when their files change. */
+  #watchFiles(): void {
+    this.#tellExpiry(this.#config.server.tls);
+    if (this.#files.isEmpty) return;
+    this.#filesTimer = setInterval(() => {
+      const { changed, problems } = this.#files.look();
+      if (problems.length > 0) {
+        this.#metrics.serverFilesRefused.add();
+        this.#logger.limited('server_files_refused').warn({ problems }, 'server_files_refused');
+      }
+      if (changed === null) return;
+      this.#server.tokens = changed;
+      if (changed.tls !== null) this.#server.tls = changed.tls;
+      this.#tellExpiry(changed.tls);
+      this.#logger.info({}, 'server_files_taken');
+    }, FILES_INTERVAL_MS);
+  }
+
+  #tellExpiry(tls: ServerTls | null): void {
+    if (tls !== null) this.#metrics.certificateExpiry.set(new X509Certificate(tls.cert).validToDate.getTime() / 1_000);
   }
 
   /** Looked at before the first flush: a server that must not hold a ledger is refused, with the way out. */
@@ -323,6 +353,18 @@ class Service {
     metrics.forgottenTenants.reach(stats.removedAccounts);
   }
 }
+
+const serverOptions = ({ server }: Config): ServerOptions => ({
+  host: server.host,
+  port: server.port,
+  tls: server.tls,
+  tokens: { admin: server.adminToken, metrics: server.metricsToken },
+  maxConnections: server.maxConnections,
+  maxScrapes: server.maxScrapes,
+  maxHeaderBytes: server.maxHeaderBytes,
+  requestWithinMs: server.requestTimeoutMs,
+  answerWithinMs: server.answerTimeoutMs,
+});
 
 const embeddedLedger = (): MemoryLedger =>
   new MemoryLedger({ nowUs: () => Math.round(performance.timeOrigin * 1000 + performance.now() * 1000) });

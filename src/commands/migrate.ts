@@ -17,8 +17,7 @@ const list = (title: string, lines: readonly string[]): readonly string[] =>
 /** What is wrong with the result. Variables and files are known where the service runs, not here. */
 const remaining = (text: string): readonly string[] => {
   const env = Object.fromEntries([...text.matchAll(/\$\{([^}:]+)\}/g)].map(([, name]) => [name!, '1']));
-  const read = (path: string): string => (path === 'migrated' ? text : '1');
-  const loaded = loadConfig({ file: 'migrated', env, read }, usageProblems);
+  const loaded = loadConfig({ file: 'migrated', env, read: () => text, isElsewhere: true }, usageProblems);
   return 'problems' in loaded ? loaded.problems : [];
 };
 

@@ -2,6 +2,7 @@
 import type { Config, HostPort, RedisServer, Sasl, TenantSource, Tls } from './config.ts';
 import { parseRedisUrl } from './redis-url.ts';
 import type { Values } from './schema.ts';
+import { tokenIn } from './secrets.ts';
 
 /** Contents of the files that settings name, by path of the setting. */
 export type Contents = ReadonlyMap<string, string>;
@@ -68,12 +69,31 @@ const numbers = ({ publish, usage }: Values): Config['publish']['numbers'] => {
   return usage.accounting === 'tempo' ? 'go' : 'plain';
 };
 
+const server = (values: Values['server'], contents: Contents): Config['server'] => {
+  const [cert, key] = [contents.get('server.tls.cert_file'), contents.get('server.tls.key_file')];
+  return {
+    host: values.host,
+    port: values.port,
+    adminToken: tokenIn(contents.get('server.admin_token_file')),
+    metricsToken: tokenIn(contents.get('server.metrics_token_file')),
+    tls: cert === undefined || key === undefined ? null : { cert, key },
+    files: {
+      adminToken: values.admin_token_file,
+      metricsToken: values.metrics_token_file,
+      cert: values.tls.cert_file,
+      key: values.tls.key_file,
+    },
+    maxConnections: values.max_connections,
+    maxScrapes: values.max_scrapes,
+    maxHeaderBytes: values.max_header_size,
+    requestTimeoutMs: values.request_timeout,
+    answerTimeoutMs: values.answer_timeout,
+    shutdownTimeoutMs: values.shutdown_timeout,
+  };
+};
+
 export const build = (values: Values, contents: Contents): Config => ({
-  server: {
-    host: values.server.host,
-    port: values.server.port,
-    shutdownTimeoutMs: values.server.shutdown_timeout,
-  },
+  server: server(values.server, contents),
   kafka: kafka(values.kafka, contents),
   redis: redis(values.redis, contents),
   ledger: {

@@ -4,6 +4,16 @@ import type { Pairs } from './formats.ts';
 /** Contents of the files (PEM); null: not given. */
 export type Tls = { readonly ca: string | null; readonly cert: string | null; readonly key: string | null };
 
+/** Contents of the files (PEM). */
+export type ServerTls = { readonly cert: string; readonly key: string };
+
+export type ServerFiles = {
+  readonly adminToken: string;
+  readonly metricsToken: string;
+  readonly cert: string;
+  readonly key: string;
+};
+
 export type Sasl = {
   readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512';
   readonly username: string;
@@ -22,7 +32,23 @@ export type RedisServer =
 export type TenantSource = { readonly kind: 'header'; readonly name: string };
 
 export type Config = {
-  readonly server: { readonly host: string; readonly port: number; readonly shutdownTimeoutMs: number };
+  readonly server: {
+    readonly host: string;
+    readonly port: number;
+    /** Empty: no token is asked for. */
+    readonly adminToken: string;
+    readonly metricsToken: string;
+    /** Null: plain HTTP. */
+    readonly tls: ServerTls | null;
+    /** Paths of what may change while the service runs; empty: none. */
+    readonly files: ServerFiles;
+    readonly maxConnections: number;
+    readonly maxScrapes: number;
+    readonly maxHeaderBytes: number;
+    readonly requestTimeoutMs: number;
+    readonly answerTimeoutMs: number;
+    readonly shutdownTimeoutMs: number;
+  };
   readonly kafka: {
     readonly brokers: readonly string[];
     readonly clientId: string;

@@ -6,6 +6,7 @@ import { distance, type Environment, type Problems, readDocument } from './docum
 import { FORMATS, FormatError } from './formats.ts';
 import { crossProblems } from './rules.ts';
 import { layered, place, ROWS, type Row, type Values } from './schema.ts';
+import { contentProblems } from './secrets.ts';
 
 export type Source = {
   /** Path of the YAML file; absent: defaults and the environment alone. */
@@ -13,6 +14,8 @@ export type Source = {
   readonly env: Environment;
   /** Reads a file as text, or throws. */
   readonly read?: (path: string) => string;
+  /** The files that settings name are on another machine: they are not looked into. */
+  readonly isElsewhere?: boolean;
 };
 
 export type Loaded =
@@ -89,6 +92,7 @@ const readContents = (values: Values, read: Reader, problems: Problems): Content
     if (text?.trim() === '') problems.push(`${path}: the file ${file} is empty`);
     if (text !== null) contents.set(path, text);
   }
+  problems.push(...contentProblems(contents));
   return contents;
 };
 
@@ -121,7 +125,7 @@ export const loadConfig = (source: Source, further: (config: Config) => readonly
   const raw = readRaw(source, read, problems);
   const { values, bad } = parseAll(raw, source.env, problems);
   problems.push(...crossProblems(values, bad));
-  const contents = readContents(values, read, problems);
+  const contents = source.isElsewhere === true ? new Map() : readContents(values, read, problems);
   const config = freeze(build(values, contents));
   problems.push(...further(config));
   if (problems.length > 0) return { problems };

@@ -7,9 +7,15 @@ const hidden = (secret: string): string => (secret === '' ? '' : MASK);
 const hiddenTls = (tls: Tls | null): Tls | null =>
   tls === null ? null : { ...tls, key: tls.key === null ? null : MASK };
 
-/** The same with every secret replaced: passwords and private keys. (Those of a Redis URL are in `redis.password`.) */
+/** The same with every secret replaced: passwords, tokens and private keys. (Those of a Redis URL are in `redis.password`.) */
 export const maskedConfig = (config: Config): Config => ({
   ...config,
+  server: {
+    ...config.server,
+    adminToken: hidden(config.server.adminToken),
+    metricsToken: hidden(config.server.metricsToken),
+    tls: config.server.tls === null ? null : { ...config.server.tls, key: MASK },
+  },
   kafka: {
     ...config.kafka,
     tls: hiddenTls(config.kafka.tls),

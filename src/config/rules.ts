@@ -18,6 +18,11 @@ const tlsProblems = (values: Values): readonly string[] =>
     ];
   });
 
+const serverProblems = ({ server }: Values): readonly string[] =>
+  (server.tls.cert_file === '') === (server.tls.key_file === '')
+    ? []
+    : ['server.tls: cert_file and key_file go together, only one is given'];
+
 const kafkaProblems = ({ kafka }: Values): readonly string[] => {
   const { mechanism, username, password, password_file } = kafka.sasl;
   const given = [username, password, password_file].some((text) => text !== '');
@@ -118,6 +123,7 @@ type Rule = {
 };
 
 const RULES: readonly Rule[] = [
+  { of: ['server.tls'], problems: serverProblems },
   { of: ['kafka.tls', 'redis.tls', 'redis.url'], problems: tlsProblems },
   { of: ['kafka.sasl'], problems: kafkaProblems },
   { of: ['redis'], problems: redisProblems },

@@ -11,6 +11,8 @@ export type StreamOptions = {
   readonly gzip: boolean;
   /** The client is cut off after that long. */
   readonly withinMs: number;
+  /** Called whenever the client took a page. */
+  readonly moved?: () => void;
 };
 
 /** Gives pages out and takes them back. */
@@ -28,7 +30,7 @@ export class PagePool {
 export const streamAnswer = async (
   response: ServerResponse,
   pages: (pool: PagePool) => Iterable<Buffer>,
-  { gzip, withinMs }: StreamOptions,
+  { gzip, withinMs, moved }: StreamOptions,
 ): Promise<boolean> => {
   const beganMs = Date.now();
   const timer = setTimeout(() => response.destroy(), withinMs);
@@ -40,6 +42,7 @@ export const streamAnswer = async (
     new Promise((resolve) => {
       target.write(page, () => {
         pool.give(page);
+        moved?.();
         resolve('sent');
       });
     });

@@ -2,12 +2,16 @@
  * The HTTP face: usage metrics, self-metrics, readiness and liveness. Answers from memory alone; no request can hold
  * more than a few pages, or anything for longer than the limits say.
  */
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import { createServer, STATUS_CODES } from 'node:http';
+import { createServer as createSecureServer, Server as SecureServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import { AnswerSlots } from './answer-slots.ts';
 import { streamAnswer } from './answer-stream.ts';
+import { ConnectionLimit } from './connection-limit.ts';
 import type { ExpositionOptions } from './exposition.ts';
 import { CONTENT_TYPES, exposition } from './exposition.ts';
+import { mayAsk, NO_TOKENS, type Tokens } from './guard.ts';
 import { acceptsGzip, formatFor } from './negotiation.ts';
 import type { Snapshot } from './publisher.ts';
 
@@ -29,23 +33,31 @@ export type ServerOptions = {
   readonly host: string;
   /** 0: a free one. */
   readonly port: number;
+  /** PEM. Absent or null: plain HTTP. */
+  readonly tls?: Pair | null;
+  readonly tokens?: Tokens;
+  /** Beyond them the longest idle one is closed. */
   readonly maxConnections: number;
-  /** Answers of usage metrics at the same time; more are answered 503. */
+  /** Answers of usage metrics at the same time; beyond them one that stands still is cut off, or 503 is answered. */
   readonly maxScrapes: number;
+  /** Of the request line and the headers; above them 431 is answered. */
+  readonly maxHeaderBytes: number;
+  /** A request that is not there after that long is answered 408. */
+  readonly requestWithinMs: number;
   /** An answer that takes longer is cut off; a scraper that says its own time-out is cut off then. */
   readonly answerWithinMs: number;
 };
 
-export const SERVER_DEFAULTS = { maxConnections: 512, maxScrapes: 32, answerWithinMs: 60_000 } as const satisfies Omit<
-  ServerOptions,
-  'host' | 'port'
->;
+export type Pair = { readonly cert: string; readonly key: string };
 
-const HEADERS_MS = 10_000;
-const REQUEST_MS = 15_000;
 /** Longer than usual scrape intervals, so that scrapers find their connection again. */
 const KEEP_ALIVE_MS = 75_000;
-const HEADER_BYTES = 16_384;
+const REFUSAL_MS = 1_000;
+const CHECK_MS = 500;
+/** Requests that a client may send ahead of the answers. */
+const MAX_AHEAD = 8;
+
+const SHOWN_PATH = 200;
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 const SCRAPE_TIMEOUT = 'x-prometheus-scrape-timeout-seconds';
@@ -57,28 +69,41 @@ export class PublishServer {
   readonly #options: ServerOptions;
   readonly #server: Server;
   readonly #routes: ReadonlyMap<string, Handler>;
-  #scrapes = 0;
+  readonly #connections: ConnectionLimit;
+  readonly #slots: AnswerSlots;
+  #tokens: Tokens;
 
   constructor(deps: ServerDeps, options: ServerOptions) {
     this.#deps = deps;
     this.#options = options;
+    this.#tokens = options.tokens ?? NO_TOKENS;
+    this.#connections = new ConnectionLimit(options.maxConnections);
+    this.#slots = new AnswerSlots(options.maxScrapes);
     this.#routes = new Map<string, Handler>([
       ['/usage_metrics', (request, response) => this.#usageMetrics(request, response)],
       ['/metrics', (request, response) => this.#selfMetrics(request, response)],
       ['/ready', async (request, response) => answerHealth(request, response, 'ready', deps.ready())],
       ['/live', async (request, response) => answerHealth(request, response, 'live', deps.live())],
     ]);
-    this.#server = createServer({
-      maxHeaderSize: HEADER_BYTES,
-      headersTimeout: HEADERS_MS,
-      requestTimeout: REQUEST_MS,
-      keepAliveTimeout: KEEP_ALIVE_MS,
-      connectionsCheckingInterval: 2_000,
-    });
-    this.#server.maxConnections = options.maxConnections;
+    this.#server = listenerFor(options, (request, response) => void this.#handle(request, response));
     this.#server.maxHeadersCount = 100;
-    this.#server.on('request', (request, response) => void this.#handle(request, response));
-    this.#server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => refuse(error, socket));
+    this.#server.on('connection', (socket: Socket) => this.#connections.accepted(socket));
+    this.#server.on('connect', (_, socket) => refuse(405, socket as Socket));
+    this.#server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+      // In the midst of an answer, another one would become a part of it.
+      if (this.#connections.answers(socket) > 0) socket.destroy();
+      else refuse(statusOf(error), socket);
+    });
+  }
+
+  /** From the next request on. */
+  set tokens(tokens: Tokens) {
+    this.#tokens = tokens;
+  }
+
+  /** From the next connection on. Throws where they cannot be used; the former ones stay then. */
+  set tls(pair: Pair) {
+    if (this.#server instanceof SecureServer) this.#server.setSecureContext({ ...pair });
   }
 
   /** Resolves with the port; rejects where it cannot be had. */
@@ -107,25 +132,46 @@ export class PublishServer {
   }
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { socket } = request;
+    // What was parsed before the connection was cut off is still told.
+    if (socket.destroyed) return;
+    if (this.#connections.answers(socket) >= MAX_AHEAD) {
+      socket.destroy();
+      return;
+    }
+    this.#connections.began(socket);
+    const timer = setTimeout(() => response.destroy(), this.#options.answerWithinMs);
+    response.on('error', () => response.destroy());
+    response.once('close', () => {
+      clearTimeout(timer);
+      this.#connections.ended(socket);
+      setImmediate(() => this.#hangUp());
+    });
     try {
-      response.on('error', () => response.destroy());
-      response.once('close', () => setImmediate(() => this.#hangUp()));
-      const path = (request.url ?? '').split('?', 1)[0]!;
-      const handler = this.#routes.get(path);
-      if (!this.#server.listening) response.setHeader('Connection', 'close');
-      if (handler === undefined) answerError(request, response, 404, `there is nothing at ${path.slice(0, 200)}`);
-      else if (request.method !== 'GET' && request.method !== 'HEAD') {
-        response.setHeader('Allow', 'GET, HEAD');
-        answerError(request, response, 405, `${request.method} is not answered here, only GET and HEAD`);
-      } else if (hasBody(request)) {
-        response.setHeader('Connection', 'close');
-        answerError(request, response, 400, 'a request body is not expected');
-      } else await handler(request, response);
+      await this.#route(request, response);
     } catch (error) {
       this.#deps.log.error({ error, path: request.url }, 'http_request_failed');
       if (response.headersSent) response.destroy();
       else answerError(request, response, 500, 'internal error');
     }
+  }
+
+  async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { method, headers } = request;
+    const path = pathOf(request.url ?? '');
+    const handler = this.#routes.get(path);
+    if (!this.#server.listening) response.setHeader('Connection', 'close');
+    if (hasBody(request)) response.setHeader('Connection', 'close');
+    if (!mayAsk(path, headers.authorization, this.#tokens)) {
+      response.setHeader('WWW-Authenticate', 'Bearer');
+      answerError(request, response, 401, 'a bearer token is needed here, and the one given is not it');
+    } else if (handler === undefined)
+      answerError(request, response, 404, `there is nothing at ${path.slice(0, SHOWN_PATH)}`);
+    else if (method !== 'GET' && method !== 'HEAD') {
+      response.setHeader('Allow', 'GET, HEAD');
+      answerError(request, response, 405, `${method} is not answered here, only GET and HEAD`);
+    } else if (hasBody(request)) answerError(request, response, 400, 'a request body is not expected');
+    else await handler(request, response);
   }
 
   /** A connection that was busy when the server closed is idle after its answer, and would be kept. */
@@ -141,13 +187,15 @@ export class PublishServer {
       'Content-Type': CONTENT_TYPES[format],
       Vary: 'Accept, Accept-Encoding',
       'Cache-Control': 'no-store',
+      'X-Content-Type-Options': 'nosniff',
     };
     if (gzip) response.setHeader('Content-Encoding', 'gzip');
     if (method === 'HEAD') {
       response.writeHead(200, fields).end();
       return;
     }
-    if (this.#scrapes >= this.#options.maxScrapes) {
+    const slot = this.#slots.take(() => response.destroy());
+    if (slot === null) {
       response.removeHeader('Content-Encoding');
       response.setHeader('Retry-After', '1');
       answerError(request, response, 503, 'too many answers are being written');
@@ -156,15 +204,18 @@ export class PublishServer {
     const beganMs = performance.now();
     const timeout = headers[SCRAPE_TIMEOUT]?.toString();
     const snapshot = this.#deps.snapshot(timeout !== undefined);
-    this.#scrapes++;
     let complete = false;
     try {
       response.writeHead(200, fields);
       const options = { ...this.#deps.exposition, format };
       const withinMs = Math.min(this.#options.answerWithinMs, timeoutMs(timeout));
-      complete = await streamAnswer(response, (pool) => exposition(snapshot, options, pool.take), { gzip, withinMs });
+      complete = await streamAnswer(response, (pool) => exposition(snapshot, options, pool.take), {
+        gzip,
+        withinMs,
+        moved: slot.moved,
+      });
     } finally {
-      this.#scrapes--;
+      slot.free();
       snapshot.done();
       this.#deps.scraped?.((performance.now() - beganMs) / 1000, complete);
     }
@@ -175,6 +226,21 @@ export class PublishServer {
     answer(request, response, 200, contentType, body);
   }
 }
+
+const listenerFor = (options: ServerOptions, listener: RequestListener): Server => {
+  const limits = {
+    maxHeaderSize: options.maxHeaderBytes,
+    headersTimeout: options.requestWithinMs,
+    requestTimeout: options.requestWithinMs,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    connectionsCheckingInterval: CHECK_MS,
+  };
+  if (!options.tls) return createServer(limits, listener);
+  return createSecureServer({ ...limits, ...options.tls, handshakeTimeout: options.requestWithinMs }, listener);
+};
+
+/** A request may also name the whole URL, as to a proxy. */
+const pathOf = (target: string): string => target.replace(/^https?:\/\/[^/?#]*/i, '').split('?', 1)[0]!;
 
 const timeoutMs = (seconds: string | undefined): number => {
   const ms = Number(seconds) * 1000;
@@ -195,6 +261,7 @@ const answer = (
     'Content-Type': contentType,
     'Content-Length': Buffer.byteLength(body),
     'Cache-Control': 'no-store',
+    'X-Content-Type-Options': 'nosniff',
   });
   response.end(method === 'HEAD' ? undefined : body);
 };
@@ -212,15 +279,24 @@ const answerHealth = (
   answer(request, response, ok ? 200 : 503, JSON_TYPE, `${JSON.stringify(body)}\n`);
 };
 
-/** What is no HTTP request gets an answer all the same, and no second one. */
-const refuse = (error: NodeJS.ErrnoException, socket: Socket): void => {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
+const STATUS_OF: Readonly<Record<string, number>> = {
+  HPE_HEADER_OVERFLOW: 431,
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
+  ERR_HTTP_REQUEST_TIMEOUT: 408,
+};
+
+const statusOf = ({ code }: NodeJS.ErrnoException): number => STATUS_OF[code ?? ''] ?? 400;
+
+/** What is no HTTP request gets an answer all the same. */
+const refuse = (status: number, socket: Socket): void => {
+  if (!socket.writable) {
     socket.destroy();
     return;
   }
-  const status = error.code === 'HPE_HEADER_OVERFLOW' ? 431 : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400;
   const body = `${JSON.stringify({ error: STATUS_CODES[status]!.toLowerCase() })}\n`;
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: ${JSON_TYPE}\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
   );
+  // A client that does not take it must not hold the connection.
+  setTimeout(() => socket.destroy(), REFUSAL_MS).unref();
 };

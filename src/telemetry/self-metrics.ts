@@ -121,6 +121,14 @@ export const DECLARED = {
   forgottenTenants: counter('forgotten_tenants_total', 'Trackers of tenants without series that were forgotten.'),
 
   // Configuration
+  serverFilesRefused: counter(
+    'server_files_refused_total',
+    'Looks at the files of server.tls and of the tokens that found one which cannot be used; the former ones stay.',
+  ),
+  certificateExpiry: gauge(
+    'server_certificate_expiry_timestamp_seconds',
+    'When the certificate of the HTTP server expires; 0 without one. Alert before.',
+  ),
   configInfo: info('config_info', '1, with the hash of the configuration without its secrets.', ['sha256']),
   buildInfo: info('build_info', '1, with the version.', ['version', 'node_version']),
 } as const;

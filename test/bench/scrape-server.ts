@@ -8,7 +8,8 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { promisify } from 'node:util';
 import { constants, gzip } from 'node:zlib';
 import { Counter, Registry } from 'prom-client';
-import { PublishServer, SERVER_DEFAULTS } from '../../src/publish/server.ts';
+import { PublishServer } from '../../src/publish/server.ts';
+import { SERVER_LIMITS } from '../support/server-limits.ts';
 import { OneShard } from '../unit/publish/tables.ts';
 
 /** What the parent hears. */
@@ -67,7 +68,7 @@ const ourServer = async (count: number): Promise<{ port: number; bytes: number }
       live: () => ({ ok: true, reasons: [] }),
       log: { error: () => {} },
     },
-    { ...SERVER_DEFAULTS, host: '127.0.0.1', port: 0 },
+    { ...SERVER_LIMITS, host: '127.0.0.1', port: 0 },
   );
   return { port: await server.listen(), bytes: used() - before };
 };

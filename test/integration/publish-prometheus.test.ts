@@ -2,7 +2,8 @@
 import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { expositionText } from '../../src/publish/exposition.ts';
-import { PublishServer, SERVER_DEFAULTS } from '../../src/publish/server.ts';
+import { PublishServer } from '../../src/publish/server.ts';
+import { SERVER_LIMITS } from '../support/server-limits.ts';
 import { installPrometheus } from '../support/services/install-prometheus.ts';
 import { type Prometheus, startPrometheus } from '../support/services/prometheus.ts';
 import { waitUntil } from '../support/wait-for.ts';
@@ -52,7 +53,7 @@ beforeAll(async () => {
       live: () => ({ ok: true, reasons: [] }),
       log: { error: () => {} },
     },
-    { ...SERVER_DEFAULTS, host: '127.0.0.1', port: 0 },
+    { ...SERVER_LIMITS, host: '127.0.0.1', port: 0 },
   );
   const port = await server.listen();
   prometheus = await startPrometheus({

@@ -8,9 +8,12 @@ import { loadConfig } from '../../../src/config/load.ts';
 import { markerField, shardOf } from '../../../src/ledger/keys.ts';
 import { MemoryLedger } from '../../../src/ledger/memory-ledger.ts';
 import { LedgerUnavailable } from '../../../src/ledger/port.ts';
+import { selfSigned } from '../../support/certificate.ts';
+
+const CA = selfSigned().certPem;
 
 const config = (yaml: string): Config => {
-  const loaded = loadConfig({ file: 'c', env: {}, read: (path) => (path === 'c' ? yaml : `PEM of ${path}`) });
+  const loaded = loadConfig({ file: 'c', env: {}, read: (path) => (path === 'c' ? yaml : CA) });
   if ('problems' in loaded) throw new Error(loaded.problems.join('\n'));
   return loaded.config;
 };
@@ -119,7 +122,7 @@ describe('what clients are told', () => {
     );
     expect(options).toMatchObject({
       brokers: ['k:1'],
-      tls: { ca: 'PEM of /ca' },
+      tls: { ca: CA },
       sasl: { mechanism: 'plain', username: 'u', password: 'p' },
       sessionTimeoutMs: 30_000,
     });

@@ -5,8 +5,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
 import { afterEach, describe, expect, jest, test } from '@jest/globals';
 import type { Snapshot } from '../../../src/publish/publisher.ts';
-import { PublishServer, SERVER_DEFAULTS, type ServerDeps, type ServerOptions } from '../../../src/publish/server.ts';
+import { PublishServer, type ServerDeps, type ServerOptions } from '../../../src/publish/server.ts';
 import { parseExposition } from '../../support/exposition.ts';
+import { SERVER_LIMITS } from '../../support/server-limits.ts';
 import { OneShard, settingsOf } from './tables.ts';
 
 type Answer = { readonly status: number; readonly headers: IncomingHttpHeaders; readonly body: Buffer };
@@ -31,7 +32,7 @@ const start = async (deps: Partial<ServerDeps> = {}, options: Partial<ServerOpti
       log: { error: (fields) => void errors.push(fields) },
       ...deps,
     },
-    { ...SERVER_DEFAULTS, host: '127.0.0.1', port: 0, ...options },
+    { ...SERVER_LIMITS, host: '127.0.0.1', port: 0, ...options },
   );
   open.push(server);
   return { server, errors, port: await server.listen() };
