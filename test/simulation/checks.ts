@@ -117,9 +117,10 @@ export const checkGaps = (stage: Stage): void => {
 
 /** A series that was refreshed lately is still there: what a call took away must have been stale. */
 export const checkPurged = (stage: Stage, shard: number): void => {
+  if (stage.plan.theme !== 'stale' || stage.rollbacks > 0) return;
   const past = stage.pastOf(shard, stage.scheduler.now)?.shard;
   const present = stage.memory!.inspectShard(shard);
-  if (!past || !present || past.life !== present.life || stage.plan.theme !== 'stale' || stage.rollbacks > 0) return;
+  if (!past || !present || past.life !== present.life) return;
   for (const [member, account] of past.accounts) {
     const after = present.accounts.get(member);
     if (after === undefined || after.rows.size >= account.rows.size || account.name.tenant === RECORDS_TENANT) continue;

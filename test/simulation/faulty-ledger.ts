@@ -74,7 +74,8 @@ export const faultyLedger = (
       const fail = (): void => reject(UNAVAILABLE);
       const serve = async (): Promise<unknown> => {
         const answer = await (server as unknown as Record<string, Method>)[method]!(...args);
-        await faults.onServed({ method, shard, args, answer });
+        const followed = faults.onServed({ method, shard, args, answer });
+        if (followed !== undefined) await followed;
         return answer;
       };
       if (faults.isAway(shard) || fate < faults.callFailure / 2) {

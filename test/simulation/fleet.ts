@@ -62,7 +62,7 @@ export class Fleet {
     worker.start();
     publisher?.start();
     void source.start(worker.handler);
-    this.#stage.note(`${process.name} starts`);
+    this.#stage.note(() => `${process.name} starts`);
   }
 
   /** SIGKILL: what it has sent may still take effect. */
@@ -163,7 +163,8 @@ export class Fleet {
     const stage = this.#stage;
     stage.count(event.kind === 'dropped' ? `dropped:${event.cause}` : event.kind);
     stage.note(
-      `${process.name} ${JSON.stringify(event, (_, value: unknown) => (value instanceof Error ? value.message : value))}`,
+      () =>
+        `${process.name} ${JSON.stringify(event, (_, value: unknown) => (value instanceof Error ? value.message : value))}`,
     );
     const isExpected =
       (event.kind !== 'ledger_loss' || stage.losses > 0) &&
@@ -201,8 +202,20 @@ const groupCommits = async (source: SimSource): Promise<ReadonlyMap<MarkerField,
   return new Map(
     commits.map(({ topic, partition, offset, metadata }) => {
       const id = ids.get(topic)!;
-      const isOurs = offset !== null && readCommitMetadata(metadata)?.topicId === id;
+      const isOurs = offset !== null && topicOf(metadata) === id;
       return [markerField(id, partition), isOurs ? offset : -1];
     }),
   );
+};
+
+const topics = new Map<string, string | null>();
+
+/** The topic that a commit says it is of. The same few texts are asked for all the time. */
+const topicOf = (metadata: string): string | null => {
+  let topic = topics.get(metadata);
+  if (topic === undefined) {
+    topic = readCommitMetadata(metadata)?.topicId ?? null;
+    topics.set(metadata, topic);
+  }
+  return topic;
 };

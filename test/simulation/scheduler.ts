@@ -22,14 +22,23 @@ type Event = { readonly at: number; readonly order: number; run: (() => void | P
 /** Milliseconds. */
 const GRID_MS = 5;
 
-const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+/** Every promise that can settle by itself has settled: a tick runs when no reaction is left. */
+const settled = (): Promise<void> => new Promise((resolve) => process.nextTick(resolve));
+/** The same where answers come over a socket. */
+const settledOutside = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 export class Scheduler {
   /** Virtual milliseconds. */
   now = 0;
   events = 0;
   readonly #heap: Event[] = [];
+  readonly #settled: () => Promise<void>;
   #order = 0;
+
+  /** `outside`: some promises wait for a server. */
+  constructor(answers: 'inside' | 'outside' = 'outside') {
+    this.#settled = answers === 'outside' ? settledOutside : settled;
+  }
 
   /** Runs it at now + ms (on a grid, so that many fall together). Answers what cancels it. */
   in(ms: number, run: () => void | Promise<void>): () => void {
@@ -53,7 +62,7 @@ export class Scheduler {
         const running = event.run();
         if (running !== undefined) await running;
       }
-      await settled();
+      await this.#settled();
       if (done !== undefined && this.now >= nextCheck) {
         if (done()) return;
         nextCheck = this.now + 100;

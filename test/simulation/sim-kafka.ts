@@ -372,15 +372,16 @@ export class SimSource implements RecordSource {
 }
 
 /** Records with offsets in [from, to). */
-export const recordsIn = (log: SimLog, from: number, to: number): SourceRecord[] => {
-  const { records } = log;
+export const recordsIn = (log: SimLog, from: number, to: number): SourceRecord[] =>
+  log.records.slice(firstAt(log, from), firstAt(log, to));
+
+/** Place of the first record with an offset of at least `from`. */
+export const firstAt = ({ records }: SimLog, from: number): number => {
   let low = 0;
   for (let high = records.length; low < high; ) {
     const middle = (low + high) >> 1;
     if (records[middle]!.offset < from) low = middle + 1;
     else high = middle;
   }
-  let end = low;
-  while (end < records.length && records[end]!.offset < to) end++;
-  return records.slice(low, end);
+  return low;
 };

@@ -32,11 +32,11 @@ const READS: ReadonlySet<string> = new Set([
 type Moment = { readonly at: number; readonly snapshot: ShardSnapshot; readonly shadow: ShadowShard | null };
 
 export class Stage {
-  readonly story: string[] = [];
+  readonly #story: { readonly at: number; readonly tell: () => string }[] = [];
   readonly counts: Record<string, number> = {};
   readonly plan: Plan;
   readonly random: Random;
-  readonly scheduler = new Scheduler();
+  readonly scheduler: Scheduler;
   readonly kafka: SimKafka;
   readonly memory: MemoryLedger | null;
   readonly ledger: AnyLedger;
@@ -56,10 +56,12 @@ export class Stage {
   /** Records of every gap that a worker told of. */
   readonly gaps: number[] = [];
   failure: Error | null = null;
-  onWritten: (method: string, shard: number | null) => Promise<void> = async () => {};
+  onWritten: (method: string, shard: number | null) => Promise<void> | undefined = () => undefined;
   /** Every value that the group's commit ever had, by field. */
   readonly commitsEver = new Map<MarkerField, Set<number>>();
   readonly #verbose: boolean;
+  /** Only where anything is ever put back, or compared with what it was. */
+  readonly #keepsHistory: boolean;
   readonly #history: Moment[][] = Array.from({ length: SHARDS }, () => []);
   readonly #outside: { at: number; snapshot: OutsideSnapshot }[] = [];
 
@@ -67,6 +69,7 @@ export class Stage {
     this.plan = plan;
     this.random = random;
     this.#verbose = verbose;
+    this.scheduler = new Scheduler(ledger === undefined ? 'inside' : 'outside');
     this.limit = plan.limit;
     this.onLoss = plan.onLoss;
     this.kafkaFaults = { callFailure: 0.02, staleFetch: 0.3, sessionTimeoutMs: 6000, isCareless: plan.isCareless };
@@ -76,6 +79,7 @@ export class Stage {
     this.memory =
       ledger === undefined ? new MemoryLedger({ nowUs: () => this.serverUs(), random: () => `life${lives++}` }) : null;
     this.ledger = this.memory ?? ledger!;
+    this.#keepsHistory = this.memory !== null && (plan.troubles.has('lost writes') || plan.theme === 'stale');
     const neverOverflows = plan.limit >= SERVICES && !['limits', 'tenants', 'bomb'].includes(plan.theme);
     this.shadow = new Shadow(
       SHARDS,
@@ -102,17 +106,26 @@ export class Stage {
 
   fault(kind: string, detail = ''): void {
     this.count(kind);
-    this.note(`FAULT ${kind} ${detail}`);
+    this.note(() => `FAULT ${kind} ${detail}`);
   }
 
   count(kind: string): void {
     this.counts[kind] = (this.counts[kind] ?? 0) + 1;
   }
 
-  note(text: string): void {
-    const line = `${String(this.scheduler.now).padStart(7)} ${text}`;
-    this.story.push(line);
-    if (this.#verbose) process.stdout.write(`${line}\n`);
+  /** `tell` is called when somebody wants to read it. */
+  note(tell: () => string): void {
+    const { now } = this.scheduler;
+    this.#story.push({ at: now, tell });
+    if (this.#verbose) process.stdout.write(`${lineOf(now, tell())}\n`);
+  }
+
+  /** The last lines of what happened. */
+  ending(lines: number): string {
+    return this.#story
+      .slice(-lines)
+      .map(({ at, tell }) => lineOf(at, tell()))
+      .join('\n');
   }
 
   fail(error: Error): void {
@@ -151,14 +164,20 @@ export class Stage {
     this.#history[shard]!.push({ at: this.scheduler.now, snapshot: this.memory!.snapshotShard(shard), shadow });
   }
 
-  async #onServed(served: Served): Promise<void> {
+  #onServed(served: Served): Promise<void> | undefined {
     try {
       this.#follow(served);
-      if (this.memory !== null && !READS.has(served.method)) this.#remember(served.shard);
-      if (!READS.has(served.method)) await this.onWritten(served.method, served.shard);
+      if (READS.has(served.method)) return undefined;
+      if (this.#keepsHistory) this.#remember(served.shard);
+      return this.onWritten(served.method, served.shard)?.catch((error: unknown) => this.#failWith(error));
     } catch (error) {
-      this.fail(error instanceof Error ? error : new Error(String(error)));
+      this.#failWith(error);
+      return undefined;
     }
+  }
+
+  #failWith(error: unknown): void {
+    this.fail(error instanceof Error ? error : new Error(String(error)));
   }
 
   #follow({ method, shard, args, answer }: Served): void {
@@ -181,8 +200,9 @@ export class Stage {
   /** A replay ends where the group has been: what lies beyond is new, and is born at zero. */
   #checkReplays({ shard, sections }: CommitCall): void {
     for (const { field, from, to, replay } of sections) {
+      if (!replay) continue;
       const farthest = Math.max(...(this.commitsEver.get(field) ?? [0]));
-      if (replay && to > farthest)
+      if (to > farthest)
         throw new Error(
           `invariant 7: [${from}, ${to}) of ${field} on shard ${shard} is no replay: the group was at ${farthest}`,
         );
@@ -251,3 +271,5 @@ export class Stage {
       );
   }
 }
+
+const lineOf = (at: number, text: string): string => `${String(at).padStart(7)} ${text}`;

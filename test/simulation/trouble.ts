@@ -32,7 +32,7 @@ export class Troubles {
   /** All that lasts is over. */
   heal(): void {
     const { away, kafka, kafkaFaults, ledgerFaults, plan } = this.#stage;
-    this.#stage.note('healed');
+    this.#stage.note(() => 'healed');
     away.clear();
     kafka.isAway = false;
     kafkaFaults.callFailure = 0;

@@ -49,7 +49,7 @@ export const runSchedule = async (options: WorldOptions): Promise<WorldReport> =
   } catch (error) {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     const settings = JSON.stringify({ ...plan, troubles: [...plan.troubles] });
-    throw new ScheduleFailed(`seed ${options.seed}: ${text}\n${settings}\n${stage.story.slice(-60).join('\n')}`);
+    throw new ScheduleFailed(`seed ${options.seed}: ${text}\n${settings}\n${stage.ending(60)}`);
   } finally {
     for (const { worker, process } of fleet.living) {
       worker.stop();
@@ -60,10 +60,10 @@ export const runSchedule = async (options: WorldOptions): Promise<WorldReport> =
 
 const play = async (stage: Stage, fleet: Fleet): Promise<WorldReport> => {
   const { plan, kafka, scheduler, random } = stage;
-  stage.onWritten = async (method, shard) => {
-    if (shard === null) return;
+  stage.onWritten = (method, shard) => {
+    if (shard === null) return undefined;
     if (stage.memory !== null) checkPurged(stage, shard);
-    if (method === 'commit' && random() < READ_BACK) await checkShard(stage, shard);
+    return method === 'commit' && random() < READ_BACK ? checkShard(stage, shard) : undefined;
   };
   kafka.createTopic(TOPIC, plan.partitions);
   stage.noteTopic();
