@@ -4,12 +4,12 @@
 SHELL := /bin/sh
 NODE := node_modules/.bin/node
 MODULES := node_modules/.package-lock.json
-export KEEP
+export KEEP SEED SEEDS
 # What a caller's npm says about the other npm's settings is noise here.
 export NPM_CONFIG_UPDATE_NOTIFIER := false
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench check build services verify-rules clean
+.PHONY: help demo test chaos bench check build services verify-rules clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -23,6 +23,10 @@ test: $(MODULES) ## Run every check and every test, on real servers
 	@$(NODE) test/support/services/install.ts kafka redis valkey
 	@$(NODE) test/support/services/install.ts prometheus || echo "no Prometheus can be had here: tests that need it will fail"
 	@npm test
+
+chaos: build ## Faults on real servers, about 3 minutes a seed: is every byte counted once? (SEED=7, or SEEDS=20 for 1 to 20, SEEDS=5-8)
+	@$(NODE) test/support/services/install.ts kafka redis valkey prometheus
+	@npm run --silent chaos
 
 bench: build ## Measure, beside the yardsticks, and print a table (ARGS=--json for one object per row)
 	@$(NODE) test/support/services/install.ts kafka anyredis

@@ -68,20 +68,33 @@ function pair(vector: readonly number[]): readonly [number, number] {
   return [vector[0] ?? 0, vector[1] ?? 0];
 }
 
+/** What a ledger must hold at rest. */
+export type Expected = {
+  readonly tenants: ReadonlyMap<string, { readonly bytes: number; readonly spans: number }>;
+  /** What became of records: `accepted`, or the reason why they were set aside. */
+  readonly fates: ReadonlyMap<string, { readonly records: number; readonly bytes: number }>;
+};
+
+export function expectedOf(truth: Truth): Expected {
+  const fates = new Map<string, { records: number; bytes: number }>(truth.discarded);
+  fates.set('accepted', { bytes: truth.acceptedBytes, records: sumOf(truth.tenants.values(), 'records') });
+  return { tenants: truth.tenants, fates };
+}
+
 /**
- * Everything in which the ledger differs from the truth, in words. Tenant by tenant bytes and spans; series + overflow
- * + retired == total; accepted and every reason in records and bytes; accepted + discarded == consumed.
+ * Everything in which the ledger differs from what it must hold, in words. Tenant by tenant bytes and spans; series +
+ * overflow + retired == total; accepted and every reason in records and bytes; accepted + discarded == consumed.
  */
-export function ledgerProblems(totals: readonly AccountTotals[], truth: Truth): string[] {
+export function differencesFrom(totals: readonly AccountTotals[], expected: Expected): string[] {
   const problems: string[] = [];
   const compare = (what: string, should: number, is: number) => {
     if (should !== is) problems.push(`${what}: ${is} for ${should}`);
   };
   const tenants = new Map(totals.filter(isOfTenant).map((account) => [account.tenant, account]));
-  for (const tenant of new Set([...truth.tenants.keys(), ...tenants.keys()])) {
+  for (const tenant of new Set([...expected.tenants.keys(), ...tenants.keys()])) {
     const is = tenants.get(tenant);
-    compare(`${tenant}, bytes`, truth.tenants.get(tenant)?.bytes ?? 0, is?.total[0] ?? 0);
-    compare(`${tenant}, spans`, truth.tenants.get(tenant)?.spans ?? 0, is?.total[1] ?? 0);
+    compare(`${tenant}, bytes`, expected.tenants.get(tenant)?.bytes ?? 0, is?.total[0] ?? 0);
+    compare(`${tenant}, spans`, expected.tenants.get(tenant)?.spans ?? 0, is?.total[1] ?? 0);
   }
   for (const { tenant, total, overflow, retired, series } of totals) {
     for (const measure of [0, 1] as const) {
@@ -90,14 +103,20 @@ export function ledgerProblems(totals: readonly AccountTotals[], truth: Truth): 
     }
   }
   const fates = fatesOf(totals);
-  const should = new Map<string, { records: number; bytes: number }>(truth.discarded);
-  should.set('accepted', { bytes: truth.acceptedBytes, records: sumOf(truth.tenants.values(), 'records') });
-  for (const fate of new Set([...should.keys(), ...fates.keys()])) {
-    compare(`records ${fate}`, should.get(fate)?.records ?? 0, fates.get(fate)?.records ?? 0);
-    compare(`bytes of records ${fate}`, should.get(fate)?.bytes ?? 0, fates.get(fate)?.bytes ?? 0);
+  for (const fate of new Set([...expected.fates.keys(), ...fates.keys()])) {
+    compare(`records ${fate}`, expected.fates.get(fate)?.records ?? 0, fates.get(fate)?.records ?? 0);
+    compare(`bytes of records ${fate}`, expected.fates.get(fate)?.bytes ?? 0, fates.get(fate)?.bytes ?? 0);
   }
-  compare('records in all', truth.records, sumOf(fates.values(), 'records'));
-  compare('bytes in all', truth.bytes, sumOf(fates.values(), 'bytes'));
+  compare('records in all', sumOf(expected.fates.values(), 'records'), sumOf(fates.values(), 'records'));
+  compare('bytes in all', sumOf(expected.fates.values(), 'bytes'), sumOf(fates.values(), 'bytes'));
+  return problems;
+}
+
+/** As `differencesFrom` the truth of the traffic, which must add up by itself. */
+export function ledgerProblems(totals: readonly AccountTotals[], truth: Truth): string[] {
+  const expected = expectedOf(truth);
+  const problems = differencesFrom(totals, expected);
+  if (sumOf(expected.fates.values(), 'records') !== truth.records) problems.push('the truth does not add up');
   return problems;
 }
 

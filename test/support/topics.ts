@@ -43,6 +43,8 @@ export type TopicOptions = {
   readonly partitions?: number;
   readonly replicas?: number;
   readonly config?: Readonly<Record<string, string>>;
+  /** Of each partition the ids of its brokers, the preferred leader first; instead of `partitions` and `replicas`. */
+  readonly assignment?: readonly (readonly number[])[];
 };
 
 /** Makes a topic and resolves when all of its partitions have a leader. */
@@ -51,11 +53,18 @@ export async function createTopic(
   topic: string,
   options: TopicOptions = {},
 ): Promise<void> {
-  const { partitions = 1, replicas = 1, config = {} } = options;
+  const { replicas = 1, config = {}, assignment } = options;
+  const partitions = assignment?.length ?? options.partitions ?? 1;
+  const layout =
+    assignment === undefined
+      ? { numPartitions: partitions, replicationFactor: replicas }
+      : { replicaAssignment: assignment.map((nodes, partition) => ({ partition, replicas: [...nodes] })) };
   await withAdmin(brokers, async (admin) => {
     const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }));
     await admin.createTopics({
-      topics: [{ topic, numPartitions: partitions, replicationFactor: replicas, configEntries }],
+      // kafkajs's own waiting gives up where a broker has not heard of the topic yet.
+      waitForLeaders: false,
+      topics: [{ topic, ...layout, configEntries }],
     });
     const led = async () => {
       const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });

@@ -4,7 +4,7 @@ import { cpSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from
 import { join } from 'node:path';
 import { waitUntil } from '../wait-for.ts';
 import { installKafka, type KafkaTools } from './install-kafka.ts';
-import { findCoordinator, GROUPS, TRANSACTIONS } from './kafka-coordinator.ts';
+import { findCoordinator, GROUPS, TRANSACTIONS } from './kafka-requests.ts';
 import { freePort } from './ports.ts';
 import { type OwnedProcess, removeScratch, scratchDirectory, startProcess, waitForLog } from './process.ts';
 import { CACHE, run, say, withLock } from './tools.ts';
@@ -19,13 +19,20 @@ export type KafkaOptions = {
   readonly config?: Readonly<Record<string, string>>;
   /** One more listener, on a port of its own, beside the plain one; its settings (`listener.name.sasl_ssl...`, `ssl...`) go into `config`. */
   readonly secured?: 'SSL' | 'SASL_PLAINTEXT' | 'SASL_SSL';
+  /** One more plain listener, which tells its clients to come to another port: for a proxy in between. */
+  readonly detour?: boolean;
 };
+
+/** A listener that is advertised at another port than its own. */
+export type Detour = { readonly port: number; readonly advertisedPort: number };
 
 export type KafkaCluster = {
   /** `127.0.0.1:port` of each node, node 0 first. */
   readonly brokers: readonly string[];
   /** The addresses of the `secured` listener; empty without one. */
   readonly securedBrokers: readonly string[];
+  /** Of each node; empty without `detour`. Nobody listens at the advertised ports but the caller's proxies. */
+  readonly detours: readonly Detour[];
   /** What the nodes keep, and their logs (`node-<n>.log`). */
   readonly dir: string;
   /** Sends a signal to node 0, 1 or 2; for SIGKILL and SIGTERM resolves when the process is gone. */
@@ -43,6 +50,7 @@ type Node = {
   readonly port: number;
   readonly controllerPort: number;
   readonly securedPort: number | undefined;
+  readonly detour: Detour | undefined;
   process?: OwnedProcess;
 };
 
@@ -74,6 +82,7 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaClust
   return {
     brokers: nodes.map((node) => `127.0.0.1:${node.port}`),
     securedBrokers: nodes.flatMap((node) => (node.securedPort === undefined ? [] : [`127.0.0.1:${node.securedPort}`])),
+    detours: nodes.flatMap((node) => node.detour ?? []),
     dir,
     kill: async (index, signal = 'SIGKILL') => {
       const child = nodes[index]!.process!;
@@ -96,6 +105,7 @@ async function layOut(dir: string, index: number, options: KafkaOptions): Promis
     port: await freePort(),
     controllerPort: await freePort(),
     securedPort: options.secured === undefined ? undefined : await freePort(),
+    detour: options.detour === true ? { port: await freePort(), advertisedPort: await freePort() } : undefined,
   };
 }
 
@@ -133,6 +143,12 @@ function settings(node: Node, nodes: readonly Node[], options: KafkaOptions): Re
   if (options.secured !== undefined) listeners.push(`${options.secured}://127.0.0.1:${node.securedPort}`);
   const protocols = ['CONTROLLER:PLAINTEXT', 'PLAINTEXT:PLAINTEXT'];
   if (options.secured !== undefined) protocols.push(`${options.secured}:${options.secured}`);
+  const advertised = [...listeners];
+  if (node.detour !== undefined) {
+    listeners.push(`DETOUR://127.0.0.1:${node.detour.port}`);
+    advertised.push(`DETOUR://127.0.0.1:${node.detour.advertisedPort}`);
+    protocols.push('DETOUR:PLAINTEXT');
+  }
   const factor = String(Math.min(3, nodes.length));
   const inSync = nodes.length === 1 ? '1' : '2';
   return {
@@ -142,7 +158,7 @@ function settings(node: Node, nodes: readonly Node[], options: KafkaOptions): Re
     'controller.listener.names': 'CONTROLLER',
     'inter.broker.listener.name': 'PLAINTEXT',
     listeners: [...listeners, `CONTROLLER://127.0.0.1:${node.controllerPort}`].join(','),
-    'advertised.listeners': listeners.join(','),
+    'advertised.listeners': advertised.join(','),
     'listener.security.protocol.map': protocols.join(','),
     'log.dirs': join(node.dir, 'data'),
     'auto.create.topics.enable': 'false',

@@ -27,6 +27,8 @@ export type Prometheus = {
     promql: string,
     range: { readonly startS: number; readonly endS: number; readonly stepS: number },
   ): Promise<readonly RangeValues[]>;
+  /** The samples of a selector as they were stored, of the `rangeS` seconds before now. */
+  samples(selector: string, rangeS: number): Promise<readonly RangeValues[]>;
   /** The series that match a selector and had samples in the range. */
   series(selector: string, range: { readonly startS: number; readonly endS: number }): Promise<readonly Labels[]>;
   /** Of each target: its address, `up`, `down` or `unknown`, and the last error. */
@@ -77,7 +79,7 @@ type VectorItem = { readonly metric: Labels; readonly value: Sample };
 type MatrixItem = { readonly metric: Labels; readonly values: readonly Sample[] };
 type Target = { readonly labels: { readonly instance: string }; readonly health: string; readonly lastError: string };
 
-function api(url: string): Pick<Prometheus, 'query' | 'queryRange' | 'series' | 'targets'> {
+function api(url: string): Pick<Prometheus, 'query' | 'queryRange' | 'samples' | 'series' | 'targets'> {
   return {
     query: async (promql, atS) => {
       const data = await ask<{ result: VectorItem[] }>(url, 'query', {
@@ -93,10 +95,11 @@ function api(url: string): Pick<Prometheus, 'query' | 'queryRange' | 'series' | 
         end: String(endS),
         step: String(stepS),
       });
-      return data.result.map(({ metric, values }) => ({
-        labels: metric,
-        values: values.map(([atS, value]) => ({ atS, value: Number(value) })),
-      }));
+      return data.result.map(rangeOf);
+    },
+    samples: async (selector, rangeS) => {
+      const data = await ask<{ result: MatrixItem[] }>(url, 'query', { query: `${selector}[${Math.ceil(rangeS)}s]` });
+      return data.result.map(rangeOf);
     },
     series: (selector, { startS, endS }) =>
       ask<Labels[]>(url, 'series', { 'match[]': selector, start: String(startS), end: String(endS) }),
@@ -109,6 +112,10 @@ function api(url: string): Pick<Prometheus, 'query' | 'queryRange' | 'series' | 
       }));
     },
   };
+}
+
+function rangeOf({ metric, values }: MatrixItem): RangeValues {
+  return { labels: metric, values: values.map(([atS, value]) => ({ atS, value: Number(value) })) };
 }
 
 async function ask<T>(url: string, path: string, parameters: Readonly<Record<string, string>>): Promise<T> {

@@ -14,6 +14,8 @@ export type RedisOptions = {
   readonly replicaOf?: { readonly port: number };
   /** Settings in a file that the server may rewrite, instead of arguments. Sentinel needs it. */
   readonly configFile?: string;
+  /** Where it keeps its data, instead of in its own directory. The caller's: it is not removed at the end. */
+  readonly dataDir?: string;
 };
 
 export type RedisServer = {
@@ -49,10 +51,11 @@ export async function startRedis(options: RedisOptions = {}): Promise<RedisServe
   const program = await (options.flavour === undefined ? installAnyRedis() : installRedis(options.flavour));
   const port = await freePort();
   const dir = scratchDirectory(program.flavour);
+  const data = options.dataDir ?? dir;
   const snapshots: string[] = [];
   const args =
     options.configFile === undefined
-      ? settings(port, dir, options)
+      ? settings(port, data, options)
       : [options.configFile, '--sentinel', '--port', String(port)];
   let child: OwnedProcess | undefined;
 
@@ -83,13 +86,13 @@ export async function startRedis(options: RedisOptions = {}): Promise<RedisServe
     snapshot: async () => {
       const path = scratchDirectory('redis-snapshot');
       snapshots.push(path);
-      cpSync(join(dir, 'appendonlydir'), join(path, 'appendonlydir'), { recursive: true });
+      cpSync(join(data, 'appendonlydir'), join(path, 'appendonlydir'), { recursive: true });
       return path;
     },
     restore: async (snapshot) => {
       if (child!.running()) throw new Error('a running server does not read its files again: kill it first');
-      rmSync(join(dir, 'appendonlydir'), { recursive: true, force: true });
-      cpSync(join(snapshot, 'appendonlydir'), join(dir, 'appendonlydir'), { recursive: true });
+      rmSync(join(data, 'appendonlydir'), { recursive: true, force: true });
+      cpSync(join(snapshot, 'appendonlydir'), join(data, 'appendonlydir'), { recursive: true });
     },
     stop,
   };
