@@ -9,8 +9,8 @@ export class HeldPartition {
   /** Moves with every seek: what was fetched under another stamp is not delivered. */
   stamp = 0;
   isPaused = false;
-  /** Fetched or delivered at present: not asked for a second time. */
-  isBusy = false;
+  /** The broker whose loop fetches or delivers it at present: no other one asks for it. */
+  busyWith: number | null = null;
   /** Monotonic ms before which it is not fetched; infinite where only a seek helps. */
   blockedUntilMs = 0;
 

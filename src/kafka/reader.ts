@@ -1,19 +1,21 @@
 /**
  * Reads the partitions of one generation and hands them to the handler, until it is stopped. One loop for each broker
- * that leads any of them; a loop fetches, hands over all that came, and fetches again.
+ * that leads any of them: it asks for what comes next as soon as an answer is there, and hands that answer over
+ * meanwhile, so that two answers are in memory at most.
  *
  * What was fetched is delivered only while nothing has been said to the contrary: the generation lasts, the partition
- * was not sought and is not paused. One partition's trouble (out of range, undecodable, unknown) leaves the others alone.
+ * was not sought and is not paused, and all that lay before it was taken. One partition's trouble (out of range,
+ * undecodable, unknown) leaves the others alone.
  */
 import type { Connections } from './connections.ts';
-import { asError, Rebalancing, SourceBroken, SourceUnavailable, Undecodable } from './errors.ts';
+import { asError, SourceBroken, SourceUnavailable } from './errors.ts';
+import { HandOver, type HandOverOptions, type Request } from './hand-over.ts';
 import { type HeldPartition, type HeldPartitions, partitionKey } from './held.ts';
-import { rateLimit, type SourceLogger } from './log-bridge.ts';
-import type { BatchControl, SourceHandler, SourceRecord, TopicPartition } from './port.ts';
-import { abortedFilter, cutBatches, decodeRecords } from './record-batch.ts';
+import { rateLimit } from './log-bridge.ts';
+import type { SourceHandler } from './port.ts';
+import { behindBatches } from './record-batch.ts';
 import {
   type FetchAnswer,
-  type FetchedPartition,
   type FetchLimits,
   fetchRequest,
   NO_ERROR,
@@ -22,46 +24,32 @@ import {
   UNKNOWN_TOPIC_OR_PARTITION,
 } from './requests.ts';
 import { Signal } from './signal.ts';
-import type { SourceTrouble } from './trouble.ts';
 
-export type ReaderOptions = {
+export type ReaderOptions = Omit<HandOverOptions, 'handler'> & {
   readonly connections: Connections;
   readonly held: HeldPartitions;
   readonly handler: Pick<SourceHandler, 'batch' | 'outOfRange'>;
   readonly limits: FetchLimits;
-  /** What one record batch may unfold into. */
-  readonly maxBatchBytes: number;
-  readonly logger: SourceLogger;
-  readonly watch: (trouble: SourceTrouble) => void;
-  /** Sends a heartbeat if one is due. Never rejects. */
-  readonly heartbeat: () => Promise<void>;
-  /** False where the membership is known, or must be feared, to be over. */
-  readonly isMember: () => boolean;
   /** The handler has thrown, or this code has a fault: reading has stopped for good. */
   readonly fault: (error: SourceBroken) => void;
   /** A topic is not what it was when the group was joined. */
   readonly topicsChanged: () => void;
-  /** Calls of the handler that have not settled, by partition; outlives the generation. */
-  readonly running: Map<string, Promise<unknown>>;
 };
 
-type Request = { readonly held: HeldPartition; readonly stamp: number; readonly offset: number };
+/** A fetch on its way, or answered; the answer never rejects. */
+type Round = { readonly requests: readonly Request[]; readonly answer: Promise<FetchAnswer | Error> };
 
-/** Bytes of records, packed or not, after which what was decoded is handed over. */
-const HAND_OVER_BYTES = 4 << 20;
 const DECODED_AT_ONCE = 4;
+const NOTHING_AHEAD: ReadonlyMap<HeldPartition, number> = new Map();
 const IDLE_MS = 1_000;
-/** Between two fetches of a partition whose batch was not taken, and that was neither paused nor sought. */
-const NOT_TAKEN_MS = 100;
 const NO_LEADER_MS = 250;
 const BROKER_AWAY_MS = 500;
 const DENIED_MS = 5_000;
-/** A batch that cannot be decoded is fetched again at this pace: a broker may mend it, an operator may step over it. */
-const UNDECODABLE_MS = 10_000;
 const SAY_AGAIN_MS = 30_000;
 
 export class Reader {
   readonly #options: ReaderOptions;
+  readonly #handOver: HandOver;
   readonly #signal = new Signal();
   readonly #leaders = new Map<string, number>();
   readonly #loops = new Map<number, Promise<void>>();
@@ -71,11 +59,13 @@ export class Reader {
 
   constructor(options: ReaderOptions) {
     this.#options = options;
+    this.#handOver = new HandOver(options, (error) => this.#fail(error));
   }
 
   /** Delivers nothing more; what the handler has in hand is no longer current. */
   stop(): void {
     this.#isStopped = true;
+    this.#handOver.stop();
     this.#signal.fire();
   }
 
@@ -141,66 +131,96 @@ export class Reader {
   }
 
   async #loop(nodeId: number): Promise<void> {
-    while (!this.#isStopped) {
-      const led = this.#options.held.all.filter((held) => this.#leaders.get(partitionKey(held)) === nodeId);
-      if (led.length === 0) return;
-      const now = performance.now();
-      const wanted = led.filter((held) => isWanted(held, now));
-      if (wanted.length === 0) {
-        const soonest = Math.min(...led.filter((held) => !held.isPaused).map((held) => held.blockedUntilMs));
-        await this.#signal.wait(Math.max(1, Math.min(IDLE_MS, soonest > now ? soonest - now : IDLE_MS)));
-        continue;
+    let round: Round | null = null;
+    try {
+      while (!this.#isStopped) {
+        round ??= this.#ask(nodeId, NOTHING_AHEAD);
+        if (round === null) {
+          if (!(await this.#rest(nodeId))) return;
+          continue;
+        }
+        const answer: FetchAnswer | Error = await round.answer;
+        // The broker is busy with what comes next while this is worked on.
+        const next: Round | null =
+          this.#isStopped || answer instanceof Error ? null : this.#ask(nodeId, this.#ahead(round, answer));
+        if (answer instanceof Error) await this.#noAnswer(nodeId, answer);
+        else await this.#takeAll(round, answer);
+        release(round, next);
+        round = next;
       }
-      const requests = wanted.map((held) => ({ held, stamp: held.stamp, offset: held.position! }));
-      for (const { held } of requests) held.isBusy = true;
-      try {
-        await this.#fetch(nodeId, requests);
-      } finally {
-        for (const { held } of requests) held.isBusy = false;
-      }
+    } finally {
+      if (round !== null) release(round, null);
     }
   }
 
-  async #fetch(nodeId: number, requests: readonly Request[]): Promise<void> {
-    const { connections, limits, logger } = this.#options;
-    let answer: FetchAnswer;
-    try {
-      const wanted = requests.map(({ held, offset }) => ({ topic: held.topic, partition: held.partition, offset }));
-      answer = await connections.on(nodeId, (broker) => broker.connectionPool.send(fetchRequest(wanted, limits)));
-      if (answer.error !== NO_ERROR) throw new SourceUnavailable(`Kafka's error ${answer.error}`);
-    } catch (error) {
-      if (this.#isStopped) return;
-      this.#options.watch('broker_silent');
-      if (this.#say(`fetch ${nodeId}`) !== null)
-        logger.warn(
-          { broker: nodeId, error: asError(error).message },
-          'a broker does not answer fetches; trying again',
-        );
-      this.#leadersMayHaveMoved();
-      await this.#signal.wait(BROKER_AWAY_MS);
-      return;
+  /** Waits until there may be something to ask of this broker. False where it leads nothing any more. */
+  async #rest(nodeId: number): Promise<boolean> {
+    const led = this.#ledBy(nodeId);
+    if (led.length === 0) return false;
+    const now = performance.now();
+    const soonest = Math.min(...led.filter((held) => !held.isPaused).map((held) => held.blockedUntilMs));
+    await this.#signal.wait(Math.max(1, Math.min(IDLE_MS, soonest > now ? soonest - now : IDLE_MS)));
+    return true;
+  }
+
+  #ledBy(nodeId: number): HeldPartition[] {
+    return this.#options.held.all.filter((held) => this.#leaders.get(partitionKey(held)) === nodeId);
+  }
+
+  /** Sends a fetch of all that is wanted of this broker; null where nothing is. */
+  #ask(nodeId: number, ahead: ReadonlyMap<HeldPartition, number>): Round | null {
+    const { connections, limits } = this.#options;
+    const now = performance.now();
+    const requests = this.#ledBy(nodeId)
+      .filter((held) => isWanted(held, nodeId, now))
+      .map((held) => ({ held, stamp: held.stamp, offset: ahead.get(held) ?? held.position! }));
+    if (requests.length === 0) return null;
+    for (const { held } of requests) held.busyWith = nodeId;
+    const wanted = requests.map(({ held, offset }) => ({ topic: held.topic, partition: held.partition, offset }));
+    const answer = connections
+      .on(nodeId, (broker) => broker.connectionPool.send(fetchRequest(wanted, limits)))
+      .then((found) => (found.error === NO_ERROR ? found : new SourceUnavailable(`Kafka's error ${found.error}`)))
+      .catch(asError);
+    return { requests, answer };
+  }
+
+  /** Where partitions will stand once all of this answer is taken. What was refused rests from here on. */
+  #ahead(round: Round, answer: FetchAnswer): ReadonlyMap<HeldPartition, number> {
+    const ahead = new Map<HeldPartition, number>();
+    const byPartition = byKey(round);
+    for (const fetched of answer.partitions) {
+      const request = byPartition.get(partitionKey(fetched));
+      if (request === undefined || !this.#handOver.isDeliverable(request)) continue;
+      const { held, offset } = request;
+      if (fetched.error !== NO_ERROR) this.#refused(request, fetched.error);
+      if (fetched.error !== NO_ERROR || fetched.records.length === 0) continue;
+      this.#options.held.served(held);
+      ahead.set(held, behindBatches(fetched.records, offset));
     }
-    const byPartition = new Map(requests.map((request) => [partitionKey(request.held), request]));
+    return ahead;
+  }
+
+  async #noAnswer(nodeId: number, error: Error): Promise<void> {
+    if (this.#isStopped) return;
+    this.#options.watch('broker_silent');
+    if (this.#say(`fetch ${nodeId}`) !== null)
+      this.#options.logger.warn(
+        { broker: nodeId, error: error.message },
+        'a broker does not answer fetches; trying again',
+      );
+    this.#leadersMayHaveMoved();
+    await this.#signal.wait(BROKER_AWAY_MS);
+  }
+
+  async #takeAll(round: Round, answer: FetchAnswer): Promise<void> {
+    const byPartition = byKey(round);
     await atMost(DECODED_AT_ONCE, answer.partitions, async (fetched) => {
       const request = byPartition.get(partitionKey(fetched));
-      if (request !== undefined && this.#isDeliverable(request)) await this.#take(request, fetched);
+      if (request === undefined || fetched.error !== NO_ERROR || !this.#handOver.isDeliverable(request)) return;
+      await this.#handOver.take(request, fetched);
     });
     // Every handler has come back. Had one thrown, others could still be reading: then the memory is left alone.
-    connections.giveBack(answer.memory);
-  }
-
-  #isDeliverable({ held, stamp }: Request): boolean {
-    return !this.#isStopped && held.stamp === stamp && !held.isPaused;
-  }
-
-  async #take(request: Request, fetched: FetchedPartition): Promise<void> {
-    if (fetched.error !== NO_ERROR) return this.#refused(request, fetched.error);
-    try {
-      await this.#handOver(request, fetched);
-    } catch (error) {
-      if (!(error instanceof Undecodable)) throw error;
-      this.#undecodable(request, error);
-    }
+    this.#options.connections.giveBack(answer.memory);
   }
 
   #refused({ held }: Request, error: number): void {
@@ -221,109 +241,22 @@ export class Reader {
     if (error === UNKNOWN_TOPIC_OR_PARTITION) topicsChanged();
     if (!denied) this.#leadersMayHaveMoved();
   }
-
-  #undecodable({ held }: Request, error: Undecodable): void {
-    held.blockedUntilMs = performance.now() + UNDECODABLE_MS;
-    this.#options.watch('undecodable');
-    if (this.#say(`undecodable ${partitionKey(held)}`) === null) return;
-    this.#options.logger.error(
-      {
-        topic: held.topic,
-        partition: held.partition,
-        offset: held.position,
-        reason: error.reason,
-        error: error.message,
-      },
-      'a record batch cannot be decoded: the partition stands still, and the batch is fetched again now and then',
-    );
-  }
-
-  /** Decodes batch by batch and hands over in parts, so that a fetch that unfolds to gigabytes is never in memory as a whole. */
-  async #handOver(request: Request, fetched: FetchedPartition): Promise<void> {
-    const frames = cutBatches(fetched.records);
-    const isVoid = abortedFilter(fetched.aborted);
-    let from = request.offset;
-    let next = from;
-    let bytes = 0;
-    let records: SourceRecord[] = [];
-    const deliver = async (): Promise<boolean> => {
-      if (next === from) return true;
-      const part = { ...where(request.held), fetchedFrom: from, next, highWatermark: endOf(fetched), records };
-      from = next;
-      bytes = 0;
-      records = [];
-      return this.#deliver(request, part);
-    };
-    for (const frame of frames) {
-      const isOutOfSight = isVoid(frame);
-      if (frame.lastOffset < from) continue;
-      if (!isOutOfSight) {
-        let decoded: readonly SourceRecord[];
-        try {
-          decoded = await decodeRecords(frame, from, this.#options.maxBatchBytes);
-        } catch (error) {
-          // What lies before it is good; only then is it the next thing to fetch.
-          if (await deliver()) throw error;
-          return;
-        }
-        for (const record of decoded) {
-          records.push(record);
-          bytes += record.value?.length ?? 0;
-        }
-      }
-      next = frame.lastOffset + 1;
-      if (bytes >= HAND_OVER_BYTES && !(await deliver())) return;
-    }
-    if (next > request.offset) this.#options.held.served(request.held);
-    await deliver();
-  }
-
-  async #deliver(request: Request, batch: Parameters<SourceHandler['batch']>[0]): Promise<boolean> {
-    const { running, handler } = this.#options;
-    const { held } = request;
-    const key = partitionKey(held);
-    // A call from before a rebalance may not have come back yet.
-    for (let before = running.get(key); before !== undefined; before = running.get(key)) await before;
-    if (!this.#isDeliverable(request)) return false;
-    const call = this.#call(() => handler.batch(batch, this.#control(request)));
-    running.set(key, call);
-    const taken = await call.finally(() => running.delete(key));
-    if (this.#isStopped || held.stamp !== request.stamp) return false;
-    if (taken) held.position = batch.next;
-    else if (!held.isPaused) held.blockedUntilMs = performance.now() + NOT_TAKEN_MS;
-    return taken;
-  }
-
-  async #call(batch: () => Promise<boolean>): Promise<boolean> {
-    try {
-      return await batch();
-    } catch (error) {
-      if (error instanceof Rebalancing) return false;
-      // Not ours to judge, and not to be swallowed: the handler says what it does not take by `false`.
-      this.#fail(error);
-      return false;
-    }
-  }
-
-  #control(request: Request): BatchControl {
-    const isCurrent = () => !this.#isStopped && request.held.stamp === request.stamp && this.#options.isMember();
-    return {
-      isCurrent,
-      heartbeat: async () => {
-        await this.#options.heartbeat();
-        if (this.#isStopped || !this.#options.isMember()) throw new Rebalancing('the generation is over');
-      },
-    };
-  }
 }
 
-const where = ({ topic, partition }: HeldPartition): TopicPartition => ({ topic, partition });
+const isWanted = (held: HeldPartition, nodeId: number, nowMs: number): boolean =>
+  held.position !== null &&
+  !held.isPaused &&
+  (held.busyWith === null || held.busyWith === nodeId) &&
+  held.blockedUntilMs <= nowMs;
 
-const endOf = ({ highWatermark, lastStableOffset }: FetchedPartition): number =>
-  lastStableOffset >= 0 ? Math.min(lastStableOffset, highWatermark) : highWatermark;
+const byKey = ({ requests }: Round): ReadonlyMap<string, Request> =>
+  new Map(requests.map((request) => [partitionKey(request.held), request]));
 
-const isWanted = (held: HeldPartition, nowMs: number): boolean =>
-  held.position !== null && !held.isPaused && !held.isBusy && held.blockedUntilMs <= nowMs;
+/** What the round held is free again, but for what the next one holds. */
+const release = (round: Round, next: Round | null): void => {
+  const kept = new Set(next?.requests.map(({ held }) => held));
+  for (const { held } of round.requests) if (!kept.has(held)) held.busyWith = null;
+};
 
 /** Runs `work` for each item, `limit` of them at a time. */
 const atMost = async <T>(limit: number, items: readonly T[], work: (item: T) => Promise<void>): Promise<void> => {

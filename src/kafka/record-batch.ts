@@ -32,6 +32,7 @@ const LENGTH_AT = 8;
 const BEHIND_LENGTH = 12;
 const HEADER = 61;
 const MAGIC_AT = 16;
+const LAST_DELTA_AT = 23;
 
 export const codecOf = (frame: BatchFrame): number => frame.attributes & 7;
 export const isTransactional = (frame: BatchFrame): boolean => (frame.attributes & 0x10) !== 0;
@@ -56,6 +57,19 @@ export const cutBatches = (set: Buffer): BatchFrame[] => {
   if (frames.length === 0 && set.length > 0)
     throw new Undecodable('too_large', 'the fetch is smaller than its first batch');
   return frames;
+};
+
+/** Where to go on behind the batches that `cutBatches` finds; `from` where there are none. Looks at headers alone. */
+export const behindBatches = (set: Buffer, from: number): number => {
+  let next = from;
+  for (let at = 0; at + HEADER <= set.length; ) {
+    const end = at + BEHIND_LENGTH + set.readInt32BE(at + LENGTH_AT);
+    if (end > set.length || faultOf(set, at, end) !== null) break;
+    const header = new WireReader(set, at, end);
+    next = header.int64() + set.readInt32BE(at + LAST_DELTA_AT) + 1;
+    at = end;
+  }
+  return Math.max(from, next);
 };
 
 const faultOf = (set: Buffer, at: number, end: number): Undecodable | null => {

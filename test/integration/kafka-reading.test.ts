@@ -121,6 +121,22 @@ test('nothing is read before the first seek, and what is not taken comes again',
   expect(member.values).toEqual(values.slice(4));
 });
 
+test('what was asked ahead of a batch that was not taken is not delivered in its place', async () => {
+  const { topic, groupId } = own('ahead');
+  await createTopic(brokers, topic);
+  const values = await fill(topic, 0, 120, 500);
+  let offers = 0;
+  const member = await new Member(
+    { brokers, groupId, topics: [topic], maxBytesPerPartition: 4096 },
+    { onBatch: async () => offers++ % 3 !== 1 },
+  ).start();
+  await member.until('all records', (m) => m.values.length === values.length);
+  expect(member.values).toEqual(values);
+  const taken = member.of('batch').map(({ batch }) => batch);
+  expect(taken.map(({ fetchedFrom }) => fetchedFrom)).toEqual([0, ...taken.slice(0, -1).map(({ next }) => next)]);
+  expect(offers).toBeGreaterThan(taken.length);
+});
+
 test('after a seek nothing that was fetched before it is delivered', async () => {
   const { topic, groupId } = own('seek-again');
   await createTopic(brokers, topic);

@@ -5,7 +5,14 @@ import { gunzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { registerCodecs } from '../../../src/kafka/codecs.ts';
-import { abortedFilter, codecOf, cutBatches, decodeRecords, isControl } from '../../../src/kafka/record-batch.ts';
+import {
+  abortedFilter,
+  behindBatches,
+  codecOf,
+  cutBatches,
+  decodeRecords,
+  isControl,
+} from '../../../src/kafka/record-batch.ts';
 import { batchBytes, endMarker, type NewRecord } from './new-batch.ts';
 
 const MAX = 64 << 20;
@@ -178,4 +185,33 @@ test('batches of an aborted transaction are void up to its marker, those of othe
   const frames = cutBatches(set);
   expect(frames.map(isVoid)).toEqual([true, false, true, false, true, false, true, true, true]);
   expect(frames.map(isControl)).toEqual([false, false, false, false, true, false, true, true, false]);
+});
+
+test('what is behind the batches is told by their headers alone, also where the last is cut off', () => {
+  const sizes = fc.array(fc.record({ records: fc.integer({ min: 1, max: 5 }), gap: fc.nat(9) }), { maxLength: 6 });
+  fc.assert(
+    fc.property(sizes, fc.nat(5000), fc.double({ min: 0, max: 1, noNaN: true }), (batches, start, cut) => {
+      let next = start;
+      const sets = batches.map(({ records, gap }) => {
+        const one = { gap, timestampMs: 0, key: null, value: Buffer.from('v'), headers: [] };
+        const { bytes, offsets } = batchBytes(
+          Array.from({ length: records }, () => one),
+          { baseOffset: next },
+        );
+        next = offsets.at(-1)! + 1;
+        return bytes;
+      });
+      const all = Buffer.concat(sets);
+      expect(behindBatches(all, start)).toBe(next);
+      const part = all.subarray(0, Math.floor(all.length * cut));
+      let last: number | undefined;
+      try {
+        last = cutBatches(part).at(-1)?.lastOffset;
+      } catch {
+        // Not even the first is whole.
+      }
+      expect(behindBatches(part, start)).toBe(last === undefined ? start : last + 1);
+      expect(behindBatches(all, next + 7)).toBe(next + 7);
+    }),
+  );
 });
