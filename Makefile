@@ -9,7 +9,7 @@ export KEEP SEED SEEDS
 export NPM_CONFIG_UPDATE_NOTIFIER := false
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos bench check build services verify-rules clean
+.PHONY: help demo test chaos bench check build services verify-rules verify-chart chart-examples clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -22,6 +22,7 @@ demo: build ## Count traffic exactly on real servers while a replica is killed, 
 test: $(MODULES) ## Run every check and every test, on real servers
 	@$(NODE) test/support/services/install.ts kafka redis valkey
 	@$(NODE) test/support/services/install.ts prometheus || echo "no Prometheus can be had here: tests that need it will fail"
+	@$(NODE) test/support/services/install.ts chart || echo "no Helm can be had here: tests that need it will fail"
 	@npm test
 
 chaos: build ## Faults on real servers, about 3 minutes a seed: is every byte counted once? (SEED=7, or SEEDS=20 for 1 to 20, SEEDS=5-8)
@@ -38,8 +39,15 @@ check: $(MODULES) ## Types, lint, direction of imports, unused code
 build: $(MODULES) ## Build dist/
 	@npm run --silent build
 
-services: $(MODULES) ## Fetch Kafka, Redis, Valkey and Prometheus into .cache
+services: $(MODULES) ## Fetch Kafka, Redis, Valkey, Prometheus and Helm into .cache
 	@$(NODE) test/support/services/install.ts
+
+verify-chart: $(MODULES) ## Check the chart: lint, values, examples, schemas of Kubernetes and of the operators
+	@$(NODE) test/support/services/install.ts chart prometheus
+	@npm run --silent jest -- --selectProjects chart
+
+chart-examples: $(MODULES) ## Write what the chart makes of its examples
+	@$(NODE) test/support/chart/render-examples.ts
 
 verify-rules: $(MODULES) ## Check alerts, recording rules, dashboards and what is in deploy/
 	@$(NODE) test/support/services/install.ts prometheus

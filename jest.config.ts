@@ -30,6 +30,7 @@ const config = {
   projects: [
     project('unit'),
     project('rules'),
+    project('chart', { globalSetup: '<rootDir>/test/support/global-setup-chart.ts' }),
     project('contract', redis),
     project('simulation', redis),
     project('integration', kafkaAndRedis),

@@ -1,15 +1,20 @@
 /**
  * Writes the tables that are made from code into the documents: settings into README.md, self-metrics into
- * docs/metrics.md, how the accountings differ into docs/tempo.md, alerts into docs/runbooks.md. `--check` writes nothing and exits with 1 where a document is not in step.
+ * docs/metrics.md, how the accountings differ into docs/tempo.md, alerts into docs/runbooks.md, values into the chart's
+ * README; and whole files of the chart: the schema of its values, what its templates know of the settings, the version
+ * of the service. `--check` writes nothing and exits with 1 where a file is not in step.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { defaultText } from '../../src/config/describe.ts';
 import { ROWS } from '../../src/config/schema.ts';
 import type { Declared } from '../../src/telemetry/declared.ts';
 import { DECLARED } from '../../src/telemetry/self-metrics.ts';
-
+import { VERSION } from '../../src/telemetry/version.ts';
+import { settingsFile } from './chart/config-schema.ts';
+import { valuesSchema } from './chart/values-schema.ts';
+import { chartValues } from './chart/values-table.ts';
 import { alerts } from './rules.ts';
 import { differences } from './tempo-differences.ts';
 
@@ -63,12 +68,29 @@ const alertsTable = (): string =>
     ]),
   );
 
+const valuesTable = (): string =>
+  markdownTable(
+    ['value', 'default', 'what it does'],
+    chartValues().map((value) => [`\`${value.path}\``, `\`${value.default}\``, value.doc]),
+  );
+
+const chartFile = (): string =>
+  readFileSync(join(root, 'helm/tracetally/Chart.yaml'), 'utf8').replace(/^appVersion: .*$/m, `appVersion: ${VERSION}`);
+
 /** Files, each with the name of its marked part and what belongs there. */
 const PARTS = [
   { file: 'README.md', part: 'settings', content: settingsTable },
   { file: 'docs/metrics.md', part: 'metrics', content: metricsTable },
   { file: 'docs/tempo.md', part: 'differences', content: differencesTable },
   { file: 'docs/runbooks.md', part: 'alerts', content: alertsTable },
+  { file: 'helm/tracetally/README.md', part: 'values', content: valuesTable },
+] as const;
+
+/** Files that are made as a whole. */
+const FILES = [
+  { file: 'helm/tracetally/values.schema.json', content: valuesSchema },
+  { file: 'helm/tracetally/files/settings.json', content: settingsFile },
+  { file: 'helm/tracetally/Chart.yaml', content: chartFile },
 ] as const;
 
 /** The text with its marked part replaced; throws where it has no such part. */
@@ -81,13 +103,14 @@ export const withPart = (text: string, part: string, content: string): string =>
   return `${text.slice(0, from + begin.length)}\n\n${content}\n\n${text.slice(to)}`;
 };
 
-/** Documents that are not in step, with what they should be. */
+const held = (file: string): string => (existsSync(join(root, file)) ? readFileSync(join(root, file), 'utf8') : '');
+
+/** Files that are not in step, with what they should be. */
 export const outOfStep = (): readonly { readonly file: string; readonly text: string }[] =>
-  PARTS.flatMap(({ file, part, content }) => {
-    const held = readFileSync(join(root, file), 'utf8');
-    const text = withPart(held, part, content());
-    return text === held ? [] : [{ file, text }];
-  });
+  [
+    ...PARTS.map(({ file, part, content }) => ({ file, text: withPart(held(file), part, content()) })),
+    ...FILES.map(({ file, content }) => ({ file, text: content() })),
+  ].filter(({ file, text }) => text !== held(file));
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   const stale = outOfStep();
