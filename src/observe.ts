@@ -19,9 +19,9 @@ export type Health = {
 const HEX_BYTES = 16;
 
 export const watchRecords = (metrics: SelfMetrics, logger: Logger): WatchRecords => ({
-  accepted: (bytes, spans, clamped) => {
+  accepted: (_bytes, spans, clamped, recordBytes) => {
     metrics.recordsConsumed.add();
-    metrics.bytesConsumed.add(bytes);
+    metrics.bytesConsumed.add(recordBytes);
     metrics.spansCounted.add(spans);
     metrics.sharesClamped.add(clamped);
   },

@@ -19,11 +19,17 @@ import type { TenantChain } from './attribution/tenant.ts';
 import type { SourceRecord, TopicPartition } from './kafka/port.ts';
 import { RECORDS_LABEL, RECORDS_TRACKER, shardOf } from './ledger/keys.ts';
 import type { Gather, RecordSink } from './ledger/worker.ts';
+import { Decoder, type Encoding } from './otlp/decode.ts';
+import type { ForeignFormat } from './otlp/foreign.ts';
+import { malformedText } from './otlp/malformed.ts';
 
 /** What becomes of records, told once for each. Must not throw. */
 export type WatchRecords = {
-  /** `clamped`: series of the record whose bytes came out below zero and are counted as zero. */
-  accepted(bytes: number, spans: number, clamped: number): void;
+  /**
+   * `bytes`: of the OTLP protobuf that the record holds, or would hold; `recordBytes`: of its value. `clamped`: series of
+   * the record whose bytes came out below zero and are counted as zero.
+   */
+  accepted(bytes: number, spans: number, clamped: number, recordBytes: number): void;
   discarded(reason: DiscardReason, record: SourceRecord, where: TopicPartition, detail: string): void;
 };
 
@@ -31,6 +37,8 @@ export type PipelineOptions = {
   readonly tenants: Pick<TenantChain, 'resolve'>;
   readonly settings: (tenant: string) => TenantSettings;
   readonly maxLabelValueLength: number;
+  /** Of a topic's records; `auto` where it is not given. */
+  readonly encoding?: (topic: string) => Encoding;
   /** `exact` where it is not given. */
   readonly accounting?: Accounting;
   readonly watch: WatchRecords;
@@ -40,11 +48,25 @@ export type PipelineOptions = {
 const TABLE_SLOTS = 500_000;
 const TABLE_BYTES = 128 << 20;
 
+/** Written by the Collector where one topic carries several signals. */
+const SIGNAL_HEADER = 'otelcol.signal';
+const TRACES = Buffer.from('traces');
+
+const isOtherSignal = ({ headers }: SourceRecord): boolean =>
+  headers.some(({ name, value }) => name === SIGNAL_HEADER && !TRACES.equals(value));
+
+const FOREIGN_TEXTS: Readonly<Record<ForeignFormat, string>> = {
+  jaeger: 'a span of Jaeger',
+  zipkin: 'spans of Zipkin',
+  other_signal: 'OTLP, but no traces',
+};
+
 const RECORDS_SHARD = shardOf(RECORDS_TENANT);
 
 export class Pipeline {
   readonly #options: PipelineOptions;
   readonly #tally: Tally;
+  readonly #decoder = new Decoder();
   readonly #shards = new Map<string, number>();
   #table: SeriesTable;
   #fates = new Map<string, number>();
@@ -62,7 +84,9 @@ export class Pipeline {
 
   readonly gather: Gather = (record, where, sink) => {
     // read
-    const bytes = record.value?.length ?? 0;
+    if (isOtherSignal(record)) {
+      return this.#discard('other_signal', `the header ${SIGNAL_HEADER} names no traces`, record, where, sink);
+    }
     const owner = this.#options.tenants.resolve(record.headers);
     if (record.value === null) return this.#discard('null_value', 'the value is null', record, where, sink);
     if (owner.kind === 'discard') return this.#discard(owner.reason, owner.text, record, where, sink);
@@ -72,10 +96,13 @@ export class Pipeline {
 
     // decode, attribute
     const tally = this.#tally;
-    const malformed = tally.attribute(record.value, this.#table, this.#table.plan(owner.tenant));
-    if (malformed !== null) {
-      const detail = `${malformed.reason} at byte ${malformed.position}`;
-      return this.#discard(discardReasonOf(malformed), detail, record, where, sink);
+    const decoded = this.#decoder.decode(record.value, this.#options.encoding?.(where.topic) ?? 'auto');
+    const refused = Buffer.isBuffer(decoded)
+      ? tally.attribute(decoded, this.#table, this.#table.plan(owner.tenant))
+      : decoded;
+    if (refused !== null) {
+      const detail = refused.kind === 'malformed' ? malformedText(refused) : FOREIGN_TEXTS[refused.format];
+      return this.#discard(discardReasonOf(refused), detail, record, where, sink);
     }
 
     // gather
@@ -84,8 +111,8 @@ export class Pipeline {
       for (let row = 0; row < rows; row++)
         sink.add(shard, this.#table, slots[row]!, values[2 * row]!, values[2 * row + 1]!);
     }
-    this.#count('accepted', bytes, sink);
-    this.#options.watch.accepted(bytes, tally.spans, tally.clamped);
+    this.#count('accepted', record.value.length, sink);
+    this.#options.watch.accepted((decoded as Buffer).length, tally.spans, tally.clamped, record.value.length);
   };
 
   #discard(reason: DiscardReason, detail: string, record: SourceRecord, where: TopicPartition, sink: RecordSink): void {

@@ -99,10 +99,12 @@ class Service {
       watch: (trouble) => metrics.sourceTroubles.add(trouble),
     });
     const settings = tenantSettings(config);
+    const encodings = new Map(config.kafka.topicEncodings);
     const pipeline = new Pipeline({
       tenants: new TenantChain(config.tenants.from, config.tenants.default),
       settings,
       maxLabelValueLength: config.usage.maxLabelValueLengthBytes,
+      encoding: (topic) => encodings.get(topic) ?? config.kafka.encoding,
       accounting: config.usage.accounting,
       watch: watchRecords(metrics, logger),
     });

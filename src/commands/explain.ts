@@ -5,6 +5,8 @@ import {
   type ExplainedSpan,
   explainRecord,
 } from '../attribution/explain.ts';
+import { Decoder } from '../otlp/decode.ts';
+import { malformedText } from '../otlp/malformed.ts';
 import { seriesText } from '../publish/label-text.ts';
 import { type Command, checkedConfig, refuse } from './command.ts';
 import { COUNT_OPTIONS, type Counting, countingOf } from './counting.ts';
@@ -96,11 +98,13 @@ export const explain: Command = {
     if ('problems' in checked) return refuse(checked.problems, io);
     const counting = countingOf(values, checked.config, io);
     const problems = new Problems(io);
+    const decoder = new Decoder();
     const tell = ({ file, number, offset, value }: FileRecord): void => {
       const where = `${file}: record ${number} at byte ${offset}`;
-      const record = explainRecord(value, counting);
+      const decoded = decoder.decode(value, request.encoding);
+      const record = Buffer.isBuffer(decoded) ? explainRecord(decoded, counting) : decoded;
       if ('kind' in record) {
-        problems.problem(`${where}: ${record.reason} at byte ${record.position}`);
+        problems.problem(`${where}: ${record.kind === 'foreign' ? record.format : malformedText(record)}`);
       } else if (output === 'json')
         io.out(JSON.stringify({ file, record: number, offset, ...asJson(record, counting) }));
       else io.out(`${where}, ${record.bytes} bytes\n\n${asText(record, counting)}\n`);

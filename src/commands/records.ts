@@ -3,23 +3,25 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { pipeline, type Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
+import { ENCODINGS, type Encoding } from '../otlp/decode.ts';
 import { FRAMINGS, type Framed, type Framing, framesOf, guessFraming } from '../otlp/framing.ts';
 import { type Io, type Option, UsageError, type Values } from './command.ts';
 
 /** What tells how files are to be read. */
 export const READ_OPTIONS = {
   framing: { type: 'string', value: 'HOW', doc: `${['auto', ...FRAMINGS].join(', ')} (default auto)` },
-  encoding: { type: 'string', value: 'WHAT', doc: 'auto or otlp_proto (default auto)' },
+  encoding: { type: 'string', value: 'WHAT', doc: `${ENCODINGS.join(', ')} (default auto)` },
 } as const satisfies Record<string, Option>;
 
-const ENCODINGS = ['auto', 'otlp_proto'];
-/** Encodings that records in Kafka can have and that are not read from files. */
-const LATER = ['otlp_json', 'tempo_push_bytes'];
 const HEAD_BYTES = 1 << 16;
 const PIECE_BYTES = 1 << 20;
 const PROGRESS_MS = 250;
 
-export type ReadRequest = { readonly files: readonly string[]; readonly framing: Framing | 'auto' };
+export type ReadRequest = {
+  readonly files: readonly string[];
+  readonly framing: Framing | 'auto';
+  readonly encoding: Encoding;
+};
 
 /** One of the words, or a `UsageError`. */
 export const choice = <W extends string>(values: Values, name: string, words: readonly W[], otherwise: W): W => {
@@ -31,10 +33,8 @@ export const choice = <W extends string>(values: Values, name: string, words: re
 };
 
 export const readRequest = (values: Values, files: readonly string[]): ReadRequest => {
-  const encoding = typeof values.encoding === 'string' ? values.encoding : 'auto';
-  if (LATER.includes(encoding)) throw new UsageError(`--encoding ${encoding} is not supported yet`);
-  choice(values, 'encoding', ENCODINGS, 'auto');
-  return { files, framing: choice(values, 'framing', ['auto', ...FRAMINGS], 'auto') };
+  const framing = choice(values, 'framing', ['auto', ...FRAMINGS], 'auto');
+  return { files, framing, encoding: choice(values, 'encoding', ENCODINGS, 'auto') };
 };
 
 /** A record with its place. `number`: from 1, in its file. */

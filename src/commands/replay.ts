@@ -2,6 +2,7 @@
 import { MISSING } from '../attribution/label-value.ts';
 import type { TenantChain } from '../attribution/tenant.ts';
 import type { Gather } from '../ledger/worker.ts';
+import type { Encoding } from '../otlp/decode.ts';
 import { Pipeline } from '../pipeline.ts';
 import { OVERFLOW_VALUE } from '../publish/label-text.ts';
 import { type Command, checkedConfig, type Io, refuse } from './command.ts';
@@ -26,7 +27,7 @@ const replayed = async (io: Io, request: ReadRequest, counting: Counting, proble
   const totals: Totals = { records: 0, bytes: 0, spans: 0, clamped: 0 };
   const discarded = new Map<string, number>();
   let fault = '';
-  const gather = gatherFor(counting, {
+  const gather = gatherFor(counting, request.encoding, {
     accepted: (bytes, spans, clamped) => {
       totals.records++;
       totals.bytes += bytes;
@@ -43,7 +44,7 @@ const replayed = async (io: Io, request: ReadRequest, counting: Counting, proble
   for await (const { file, number, offset, value } of readRecords(io, request, problems)) {
     fault = '';
     run.add(gather, value);
-    if (fault !== '') problems.problem(`${file}: record ${number} at byte ${offset}: ${fault}${hint(value)}`);
+    if (fault !== '') problems.problem(`${file}: record ${number} at byte ${offset}: ${fault}`);
     if (run.isFull) await run.flush();
   }
   await run.flush();
@@ -53,14 +54,12 @@ const replayed = async (io: Io, request: ReadRequest, counting: Counting, proble
   return { totals, discarded, series };
 };
 
-const hint = (value: Buffer): string => (value[0] === 0x7b ? ' (JSON cannot be read yet)' : '');
-
 type Watch = {
   accepted(bytes: number, spans: number, clamped: number): void;
   discarded(reason: string, detail: string): void;
 };
 
-const gatherFor = (counting: Counting, watch: Watch): Gather => {
+const gatherFor = (counting: Counting, encoding: Encoding, watch: Watch): Gather => {
   const { tenant, tracker, dimensions, limit, staleS, maxLabelValueLength, accounting } = counting;
   const settings = { trackers: [{ name: tracker, dimensions, limit, staleS }] };
   const tenants: Pick<TenantChain, 'resolve'> = { resolve: () => ({ kind: 'tenant', tenant }) };
@@ -68,6 +67,7 @@ const gatherFor = (counting: Counting, watch: Watch): Gather => {
     tenants,
     settings: () => settings,
     maxLabelValueLength,
+    encoding: () => encoding,
     accounting,
     watch: {
       accepted: watch.accepted,

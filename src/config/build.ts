@@ -1,5 +1,5 @@
 /** From checked values, in the words of the file, to a `Config`. */
-import type { Config, HostPort, RedisServer, Sasl, TenantSource, Tls } from './config.ts';
+import type { Config, Encoding, HostPort, RedisServer, Sasl, TenantSource, Tls } from './config.ts';
 import { parseRedisUrl } from './redis-url.ts';
 import type { Values } from './schema.ts';
 import { tokenIn } from './secrets.ts';
@@ -55,6 +55,8 @@ const kafka = (values: Values['kafka'], contents: Contents): Config['kafka'] => 
   clientId: values.client_id,
   groupId: values.group_id,
   topics: values.topics,
+  encoding: values.encoding,
+  topicEncodings: values.topic_encodings as readonly (readonly [string, Encoding])[],
   fromBeginning: values.from_beginning,
   tls: tls(contents, 'kafka.tls', values.tls.enabled),
   sasl: sasl(values.sasl, contents),

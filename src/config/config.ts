@@ -31,6 +31,8 @@ export type RedisServer =
 
 export type TenantSource = { readonly kind: 'header'; readonly name: string };
 
+export type Encoding = 'auto' | 'otlp_proto' | 'otlp_json' | 'tempo_push_bytes';
+
 export type Config = {
   readonly server: {
     readonly host: string;
@@ -54,6 +56,9 @@ export type Config = {
     readonly clientId: string;
     readonly groupId: string;
     readonly topics: readonly string[];
+    readonly encoding: Encoding;
+    /** Of topics with another one. */
+    readonly topicEncodings: readonly (readonly [topic: string, encoding: Encoding])[];
     readonly fromBeginning: boolean;
     readonly tls: Tls | null;
     readonly sasl: Sasl | null;

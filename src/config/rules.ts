@@ -1,7 +1,7 @@
 /** Rules over several settings, each as a sentence. They are asked of values that are well-formed one by one. */
 import { formatDuration } from './formats.ts';
 import { parseRedisUrl } from './redis-url.ts';
-import type { Values } from './schema.ts';
+import { SETTINGS, type Values } from './schema.ts';
 
 const tlsProblems = (values: Values): readonly string[] =>
   (['kafka', 'redis'] as const).flatMap((section) => {
@@ -116,6 +116,16 @@ const tenantProblems = ({ tenants }: Values): readonly string[] =>
     ? ['tenants: from and default are both empty, so every record would be discarded']
     : [];
 
+const ENCODINGS: readonly string[] = SETTINGS.kafka.encoding.choices;
+
+const encodingProblems = ({ kafka }: Values): readonly string[] =>
+  kafka.topic_encodings.flatMap(([topic, encoding]) => [
+    ...(kafka.topics.includes(topic) ? [] : [`kafka.topic_encodings: "${topic}" is none of kafka.topics`]),
+    ...(ENCODINGS.includes(encoding)
+      ? []
+      : [`kafka.topic_encodings: "${topic}": must be one of ${ENCODINGS.join(', ')}`]),
+  ]);
+
 type Rule = {
   /** Settings, or sections of them, that it looks at. */
   readonly of: readonly string[];
@@ -126,6 +136,7 @@ const RULES: readonly Rule[] = [
   { of: ['server.tls'], problems: serverProblems },
   { of: ['kafka.tls', 'redis.tls', 'redis.url'], problems: tlsProblems },
   { of: ['kafka.sasl'], problems: kafkaProblems },
+  { of: ['kafka.topics', 'kafka.topic_encodings'], problems: encodingProblems },
   { of: ['redis'], problems: redisProblems },
   { of: ['kafka.session_timeout', 'ledger', 'publish', 'usage.cost_attribution'], problems: timeProblems },
   { of: ['tenants'], problems: tenantProblems },

@@ -119,6 +119,17 @@ export const SETTINGS = {
       pattern: /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$/,
       expected: 'names of topics (patterns are not supported)',
     },
+    encoding: {
+      doc: 'How the values are written: otlp_proto, otlp_json (one request, or one a line), tempo_push_bytes (the ingest topic of Tempo) or auto: told from each value. A frame of a schema registry is taken off in any case.',
+      format: 'choice',
+      default: 'auto',
+      choices: ['auto', 'otlp_proto', 'otlp_json', 'tempo_push_bytes'],
+    },
+    topic_encodings: {
+      doc: 'Topic -> encoding, where it is not kafka.encoding.',
+      format: 'map',
+      default: [],
+    },
     from_beginning: {
       doc: 'Where the group has no commit: start at the first record (true) or at the end (false). Partitions that are added later always start at their first record.',
       format: 'flag',

@@ -6,7 +6,8 @@
  *   jsonl     = *( record LF ) [ record ]                          blank lines are none
  */
 import { KeySet } from './key-set.ts';
-import { MAX_RECORD_BYTES, Scanner, type TraceVisitor } from './scan.ts';
+import { MAX_RECORD_BYTES } from './malformed.ts';
+import { Scanner, type TraceVisitor } from './scan.ts';
 
 export const FRAMINGS = ['one', 'delimited', 'jsonl'] as const;
 

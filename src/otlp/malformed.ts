@@ -17,7 +17,25 @@ export type MalformedReason =
   /** An id of another length than ids of its kind have; refused where Tempo's accounting is asked for. */
   | 'bad_id'
   /** More bytes than `MAX_RECORD_BYTES`. */
-  | 'too_long';
+  | 'too_long'
+  /** JSON that is broken off, or in which a field of OTLP has another kind of value than its own. */
+  | 'bad_json'
+  /** A schema registry's frame that cannot be read. */
+  | 'bad_frame'
+  /** No record of Tempo's ingest topic, or one that has not as many trace ids as traces. */
+  | 'bad_push';
 
-/** `position`: offset in the record of the field at fault. */
-export type Malformed = { readonly kind: 'malformed'; readonly position: number; readonly reason: MalformedReason };
+/** Far above what Kafka carries; positions and lengths of a record stay small integers. */
+export const MAX_RECORD_BYTES = 2 ** 28;
+
+/** `position`: offset of the field at fault in the protobuf message that the record holds. `detail`: for people. */
+export type Malformed = {
+  readonly kind: 'malformed';
+  readonly position: number;
+  readonly reason: MalformedReason;
+  readonly detail?: string;
+};
+
+/** For people. */
+export const malformedText = ({ reason, position, detail }: Malformed): string =>
+  `${reason}${detail === undefined ? ` at byte ${position}` : `: ${detail}`}`;

@@ -16,10 +16,10 @@
  */
 import { CanonicalReader, lenBytes, textBytes } from './canonical.ts';
 import type { KeySet } from './key-set.ts';
-import type { Malformed } from './malformed.ts';
+import { MAX_RECORD_BYTES, type Malformed } from './malformed.ts';
 import { AttributeReader } from './rewrite-attribute.ts';
 import { SpanReader } from './rewrite-span.ts';
-import { MAX_RECORD_BYTES, Values } from './scan.ts';
+import { Values } from './scan.ts';
 
 const OLD_SCOPE_SPANS = 1000;
 const NOTHING = Buffer.alloc(0);

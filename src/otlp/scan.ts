@@ -18,11 +18,8 @@
  * of keys that are not wanted may hold anything.
  */
 import { KeySet } from './key-set.ts';
-import type { Malformed, MalformedReason } from './malformed.ts';
+import { MAX_RECORD_BYTES, type Malformed, type MalformedReason } from './malformed.ts';
 import { grammar, I32, I64, LEN, REFUSED, SKIP, VARINT, Wire } from './wire.ts';
-
-/** Far above what Kafka carries; positions and lengths of a record stay small integers. */
-export const MAX_RECORD_BYTES = 2 ** 28;
 
 /** What an attribute's value is; the numbers of AnyValue's fields. Values of other kinds, and empty strings, are absent. */
 export const ABSENT = 0;

@@ -3,7 +3,16 @@ import { collectDefaultMetrics, Registry } from 'prom-client';
 import { type Facade, facade } from './declared.ts';
 
 /** Why a record was set aside: the list of src/attribution/discard.ts, compared by a test. */
-export const DISCARD_REASONS = ['null_value', 'malformed', 'not_otlp', 'no_tenant', 'invalid_tenant'] as const;
+export const DISCARD_REASONS = [
+  'null_value',
+  'malformed',
+  'not_otlp',
+  'jaeger',
+  'zipkin',
+  'other_signal',
+  'no_tenant',
+  'invalid_tenant',
+] as const;
 
 /** Why what was gathered of a partition was dropped and read again: the list of src/ledger/worker-events.ts. */
 export const DROP_CAUSES = ['marker_moved', 'shard_absent', 'marker_absent', 'topic_changed', 'out_of_range'] as const;

@@ -8,6 +8,7 @@ import protobuf from 'protobufjs';
 import { Attributor } from '../../src/attribution/attribute.ts';
 import { parseDimensions } from '../../src/attribution/dimensions.ts';
 import { SeriesTable } from '../../src/attribution/series-table.ts';
+import { Decoder } from '../../src/otlp/decode.ts';
 import { makeCorpus, readCorpus } from './corpus.ts';
 import { type BenchRow, median } from './row.ts';
 
@@ -49,9 +50,12 @@ function gather(attributes: readonly string[]): Work {
   const table = new SeriesTable({ settings: () => ({ trackers }), maxLabelValueLength: 2048 });
   const plan = table.plan('bench');
   const attributor = new Attributor();
+  const decoder = new Decoder();
   let totals = new Float64Array(1024);
   return (record) => {
-    if (attributor.attribute(record, table, plan) !== null) throw new Error('the corpus has a malformed record');
+    const decoded = decoder.decode(record, 'auto');
+    if (!Buffer.isBuffer(decoded) || attributor.attribute(decoded, table, plan) !== null)
+      throw new Error('the corpus has a malformed record');
     if (table.size * 2 > totals.length) {
       const larger = new Float64Array(table.size * 4);
       larger.set(totals);

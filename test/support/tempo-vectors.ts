@@ -109,6 +109,7 @@ export const runVector = async (vector: Vector, accounting: Accounting): Promise
       tenants,
       settings: () => ({ trackers: [tracker] }),
       maxLabelValueLength: 65_536,
+      encoding: () => 'otlp_proto',
       accounting,
       watch: {
         accepted: (bytes, _, clamped) => {

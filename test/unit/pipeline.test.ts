@@ -107,7 +107,9 @@ describe('a record', () => {
   test.each([
     ['null_value', null, 'acme'],
     ['malformed', value.subarray(0, value.length - 1), 'acme'],
-    ['not_otlp', Buffer.from('{"resourceSpans":[]}'), 'acme'],
+    ['not_otlp', Buffer.from('{"resourceSlices":[]}'), 'acme'],
+    ['malformed', Buffer.from('{"resourceSpans":[}'), 'acme'],
+    ['other_signal', Buffer.from('{"resourceMetrics":[]}'), 'acme'],
     ['no_tenant', value, null],
     ['invalid_tenant', value, 'a/b'],
     ['invalid_tenant', value, RECORDS_TENANT],
@@ -118,6 +120,27 @@ describe('a record', () => {
       { tenant: RECORDS_TENANT, labels: { outcome: reason }, first: bytes?.length ?? 0, second: 1 },
     ]);
     expect(discards[0]).toMatch(new RegExp(`^${reason}: .+`));
+  });
+
+  test.each([
+    ['metrics', 'other_signal'],
+    ['traces', 'accepted'],
+  ])('whose header otelcol.signal says %s is %s', (signal, outcome) => {
+    const { headers, ...rest } = record(value, 'acme');
+    const signalHeader = { name: 'otelcol.signal', value: Buffer.from(signal) };
+    const fates = gather({ ...rest, headers: [...headers, signalHeader] }).of(RECORDS_TENANT);
+    expect(fates).toEqual([{ tenant: RECORDS_TENANT, labels: { outcome }, first: value.length, second: 1 }]);
+  });
+
+  test('in JSON has the series of the protobuf that it stands for, and its own length in its fate', () => {
+    const json = '{"resourceSpans":[{"scopeSpans":[{"spans":[{"name":"op"}]}]}]}';
+    const rows = gather(record(Buffer.from(json), 'acme'));
+    const same = encodeRequest(
+      { resourceSpans: [{ scopeSpans: [{ spans: [{ name: 'op', traceId: Buffer.of(), spanId: Buffer.of() }] }] }] },
+      'descending',
+    );
+    expect(rows.of('acme').map(({ first, second }) => [first, second])).toEqual([[same.length, 1]]);
+    expect(rows.of(RECORDS_TENANT)[0]).toMatchObject({ labels: { outcome: 'accepted' }, first: json.length });
   });
 
   test('that a shard has counted already adds nothing to it, and still to the other', () => {

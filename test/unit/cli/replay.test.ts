@@ -110,12 +110,43 @@ tempo_usage_tracker_bytes_received_total{service_name="x",tenant="single-tenant"
     expect(err).toBe(`${path}: record 2 at byte ${request('a').length + 2}: malformed: truncated at byte 0`);
   });
 
-  test('says of JSON that it cannot read it', async () => {
-    const path = file('json', '{"resourceSpans":[]}\n{}\n');
+  test('counts JSON as the Collector would have written it as protobuf', async () => {
+    const spans = [{ name: 'GET /' }, { name: 'GET /' }];
+    const attributes = [{ key: 'service.name', value: { stringValue: 'web' } }];
+    const one = JSON.stringify({ resourceSpans: [{ resource: { attributes }, scopeSpans: [{ spans }] }] });
+    const ids = 2 * 2 * 2;
+    const totals = (records: number) => ({
+      records,
+      bytes: records * (request('web', 2).length + ids),
+      spans: records * 2,
+    });
+    const lines = file('lines.jsonl', `${one}\n\n${one}\n`);
+    for (const encoding of ['auto', 'otlp_json']) {
+      const { code, out } = await run(['replay', '--output', 'json', '--encoding', encoding, lines]);
+      expect([code, JSON.parse(out)]).toEqual([0, expect.objectContaining({ ...totals(2), discarded: {} })]);
+    }
+    const pretty = file('pretty.json', JSON.stringify(JSON.parse(one), null, 2));
+    const { out } = await run(['replay', '--output', 'json', pretty]);
+    expect(JSON.parse(out)).toMatchObject({ ...totals(1), series: [{ labels: { service: 'web' } }] });
+  });
+
+  test('names what a line of JSON lacks, and counts the others', async () => {
+    const path = file('bad.jsonl', '{"resourceSpans":[]}\n{"resourceSpans":{}}\n{"a":1}\n{"resourceSpans":[]\n');
     const { code, out, err } = await run(['replay', '--output', 'json', path]);
-    expect(JSON.parse(out)).toMatchObject({ records: 0, discarded: { not_otlp: 2 } });
     expect(code).toBe(1);
-    expect(err).toContain(`${path}: record 2 at byte 21: not_otlp at byte 0 (JSON cannot be read yet)`);
+    expect(JSON.parse(out)).toMatchObject({ records: 1, discarded: { malformed: 2, not_otlp: 1 } });
+    expect(err.split('\n')).toEqual([
+      `${path}: record 2 at byte 21: malformed: bad_json: resourceSpans must be a list`,
+      `${path}: record 3 at byte 42: not_otlp: no resourceSpans`,
+      `${path}: record 4 at byte 50: malformed: bad_json: line 1 is not JSON`,
+    ]);
+  });
+
+  test('sets aside what is no OTLP trace data, each with its own reason', async () => {
+    const path = file('foreign.jsonl', '{"resourceMetrics":[]}\n[{"traceId":"1","id":"2"}]\n');
+    const { out, err } = await run(['replay', '--output', 'json', '--framing', 'jsonl', path]);
+    expect(JSON.parse(out)).toMatchObject({ records: 0, discarded: { other_signal: 1, zipkin: 1 } });
+    expect(err).toContain('record 1 at byte 0: other_signal: OTLP, but no traces');
   });
 
   test('says where a file breaks off and which file it cannot read, and prints what it has', async () => {
@@ -147,7 +178,10 @@ tempo_usage_tracker_bytes_received_total{service_name="x",tenant="single-tenant"
     [['replay'], 'FILE... is missing'],
     [['replay', '--output', 'xml', 'f'], '--output must be one of prometheus, json, table'],
     [['replay', '--framing', 'lines', 'f'], '--framing must be one of auto, one, delimited, jsonl'],
-    [['replay', '--encoding', 'tempo_push_bytes', 'f'], '--encoding tempo_push_bytes is not supported yet'],
+    [
+      ['replay', '--encoding', 'jaeger', 'f'],
+      '--encoding must be one of auto, otlp_proto, otlp_json, tempo_push_bytes',
+    ],
     [['replay', '--max-cardinality', '-1', 'f'], '--max-cardinality'],
     [['replay', '--accounting', 'rough', 'f'], '--accounting must be one of exact, tempo'],
     [['replay', '--dimension', 'a=__b', 'f'], "--dimension config has invalid label name: '__b'"],
