@@ -9,9 +9,20 @@ import { migrate } from './commands/migrate.ts';
 import { replay } from './commands/replay.ts';
 import { serve } from './commands/serve.ts';
 import { stateInspect } from './commands/state-inspect.ts';
+import { stateVerify } from './commands/state-verify.ts';
 import { version } from './commands/version.ts';
 
-export const COMMANDS: readonly Command[] = [serve, check, replay, explain, migrate, stateInspect, health, version];
+export const COMMANDS: readonly Command[] = [
+  serve,
+  check,
+  replay,
+  explain,
+  migrate,
+  stateInspect,
+  stateVerify,
+  health,
+  version,
+];
 
 const USAGE_ERROR = 2;
 

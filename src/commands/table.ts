@@ -1,7 +1,7 @@
 /** Columns for people; numbers to the right. */
 export const table = (head: readonly string[], rows: readonly (readonly string[])[]): string => {
   const widths = head.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i]!.length)));
-  const isNumber = (text: string) => /^\d+$/.test(text);
+  const isNumber = (text: string) => /^-?\d+$/.test(text);
   const line = (row: readonly string[]): string =>
     row
       .map((text, i) => (isNumber(text) ? text.padStart(widths[i]!) : text.padEnd(widths[i]!)))

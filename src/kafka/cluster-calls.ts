@@ -3,9 +3,9 @@
  * connection for as long as the group takes. Every call has a deadline, and one kind of error.
  */
 import type { Connections } from './connections.ts';
-import { asError, SourceUnavailable, StaleGeneration } from './errors.ts';
+import { asError, protocolError, SourceUnavailable, StaleGeneration } from './errors.ts';
 import { groupByTopic } from './membership.ts';
-import type { GroupCommit, LogRange, TopicInfo, TopicPartition } from './port.ts';
+import type { CommitRequest, GroupCommit, LogRange, TopicInfo, TopicPartition } from './port.ts';
 import {
   NO_ERROR,
   READ_COMMITTED,
@@ -20,6 +20,10 @@ export type ClusterCallsOptions = {
   readonly timeoutMs: number;
 };
 
+type Offset = { readonly offset: number };
+
+/** What the coordinator says to a commit from outside of a group that has members. */
+const HELD = new Set(['UNKNOWN_MEMBER_ID', 'ILLEGAL_GENERATION', 'REBALANCE_IN_PROGRESS']);
 const EARLIEST = -2;
 const LATEST = -1;
 
@@ -44,17 +48,24 @@ export class ClusterCalls {
   /** `end` is the last stable offset: what a reader of committed records can reach. */
   ranges(partitions: readonly TopicPartition[]): Promise<readonly LogRange[]> {
     return this.#within('log ranges', async () => {
-      if (partitions.length === 0) return [];
-      const leaders = leadersOf(await this.#metadata([...new Set(partitions.map(({ topic }) => topic))]));
-      const byLeader = new Map<number, TopicPartition[]>();
-      for (const where of partitions) {
-        const leader = leaders.get(`${where.partition}/${where.topic}`);
-        if (leader === undefined)
-          throw new SourceUnavailable(`${where.topic}/${where.partition} has no leader, or does not exist`);
-        byLeader.set(leader, [...(byLeader.get(leader) ?? []), where]);
-      }
-      return (await Promise.all([...byLeader].map(([leader, held]) => this.#rangesAt(leader, held)))).flat();
+      return this.#byLeader(partitions, (leader, held) => this.#rangesAt(leader, held));
     });
+  }
+
+  async #byLeader<T>(
+    partitions: readonly TopicPartition[],
+    ask: (leader: number, held: readonly TopicPartition[]) => Promise<readonly T[]>,
+  ): Promise<readonly T[]> {
+    if (partitions.length === 0) return [];
+    const leaders = leadersOf(await this.#metadata([...new Set(partitions.map(({ topic }) => topic))]));
+    const byLeader = new Map<number, TopicPartition[]>();
+    for (const where of partitions) {
+      const leader = leaders.get(`${where.partition}/${where.topic}`);
+      if (leader === undefined)
+        throw new SourceUnavailable(`${where.topic}/${where.partition} has no leader, or does not exist`);
+      byLeader.set(leader, [...(byLeader.get(leader) ?? []), where]);
+    }
+    return (await Promise.all([...byLeader].map(([leader, held]) => ask(leader, held)))).flat();
   }
 
   commits(partitions: readonly TopicPartition[]): Promise<readonly GroupCommit[]> {
@@ -73,6 +84,43 @@ export class ClusterCalls {
             : { topic, partition, offset: at, metadata: metadata ?? '' };
         }),
       );
+    });
+  }
+
+  /** The first offset of each whose record is of that time or later; the end where there is none. */
+  offsetsAt(partitions: readonly TopicPartition[], timestampMs: number): Promise<readonly (TopicPartition & Offset)[]> {
+    return this.#within('offsets by time', async () => {
+      const found = await this.#byLeader(partitions, (leader, held) => this.#listAt(leader, held, timestampMs));
+      const ends = await this.#byLeader(partitions, (leader, held) => this.#listAt(leader, held, LATEST));
+      const last = new Map(ends.map(({ topic, partition, offset }) => [`${partition}/${topic}`, offset]));
+      return found.map((one) => ({
+        ...one,
+        offset: one.offset < 0 ? last.get(`${one.partition}/${one.topic}`)! : one.offset,
+      }));
+    });
+  }
+
+  /**
+   * Writes commits of a group that has no member; the coordinator refuses them while there is one. All or nothing.
+   * Rejects with `StaleGeneration` where the group is not empty.
+   */
+  commitUnheld(requests: readonly CommitRequest[]): Promise<void> {
+    return this.#within('commit', async () => {
+      if (requests.length === 0) return;
+      const { connections, groupId } = this.#options;
+      const topics = groupByTopic(requests, ({ partition, offset, metadata }) => ({
+        partition,
+        offset: String(offset),
+        metadata,
+      }));
+      try {
+        await connections.onCoordinator(groupId, (broker) =>
+          broker.offsetCommit({ groupId, groupGenerationId: -1, memberId: '', topics }),
+        );
+      } catch (error) {
+        if (!HELD.has(protocolError(error))) throw error;
+        throw new StaleGeneration(`the group ${groupId} has members`, { cause: error });
+      }
     });
   }
 
@@ -104,17 +152,13 @@ export class ClusterCalls {
   }
 
   async #rangesAt(leader: number, partitions: readonly TopicPartition[]): Promise<LogRange[]> {
-    const ask = async (timestamp: number) => {
-      const topics = groupByTopic(partitions, ({ partition }) => ({ partition, timestamp }));
-      const { responses } = await this.#options.connections.on(leader, (broker) =>
-        broker.listOffsets({ isolationLevel: READ_COMMITTED, topics }),
+    const ask = async (timestamp: number) =>
+      new Map(
+        (await this.#listAt(leader, partitions, timestamp)).map(({ topic, partition, offset }) => [
+          `${partition}/${topic}`,
+          offset,
+        ]),
       );
-      return new Map(
-        responses.flatMap(({ topic, partitions: found }) =>
-          found.map((f) => [`${f.partition}/${topic}`, Number(f.offset)]),
-        ),
-      );
-    };
     // The start first: asked the other way round, a log that is cut in between would seem to end before it starts.
     const starts = await ask(EARLIEST);
     const ends = await ask(LATEST);
@@ -124,6 +168,20 @@ export class ClusterCalls {
       if (start === undefined || end === undefined) throw new SourceUnavailable(`no offsets for ${topic}/${partition}`);
       return { topic, partition, start, end };
     });
+  }
+
+  async #listAt(
+    leader: number,
+    partitions: readonly TopicPartition[],
+    timestamp: number,
+  ): Promise<(TopicPartition & Offset)[]> {
+    const topics = groupByTopic(partitions, ({ partition }) => ({ partition, timestamp }));
+    const { responses } = await this.#options.connections.on(leader, (broker) =>
+      broker.listOffsets({ isolationLevel: READ_COMMITTED, topics }),
+    );
+    return responses.flatMap(({ topic, partitions: found }) =>
+      found.map(({ partition, offset }) => ({ topic, partition, offset: Number(offset) })),
+    );
   }
 
   async #within<T>(what: string, work: () => Promise<T>): Promise<T> {

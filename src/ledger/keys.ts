@@ -69,6 +69,8 @@ export type ShardKeys = {
   readonly markers: string;
   readonly tenants: string;
   readonly owner: string;
+  /** Change counter -> what a marker jumped over then. */
+  readonly moves: string;
   /** Accounts of a forgotten life whose keys are still to be deleted. */
   readonly forgotten: string;
 };
@@ -96,6 +98,7 @@ export const ledgerKeys = (prefix: string): LedgerKeys => {
       markers: `${tag(shard)}:markers`,
       tenants: `${tag(shard)}:tenants`,
       owner: `${tag(shard)}:owner`,
+      moves: `${tag(shard)}:moves`,
       forgotten: `${tag(shard)}:forgotten`,
     }),
     account: (shard, account) => {

@@ -18,6 +18,7 @@ import {
   pageOf,
   retire,
   rowsAfter,
+  totalsOf,
   touch,
   viewOf,
   writableAccount,
@@ -33,11 +34,14 @@ import type {
   Leases,
   Ledger,
   LedgerReader,
+  LedgerTools,
   MarkerField,
+  MoveCause,
+  ShardCut,
   ShardView,
 } from './port.ts';
 import { LedgerBroken, LedgerRefused, SERIES_ID_BYTES, SHARDS } from './port.ts';
-import { otherInstallation } from './refusals.ts';
+import { noLedger, otherInstallation } from './refusals.ts';
 
 export type MemoryLedgerOptions = {
   /** Microseconds since 1970, as a server's clock: it may step back. */
@@ -54,9 +58,12 @@ export type OutsideSnapshot = {
   readonly replicas: ReadonlyMap<string, number>;
 };
 
+/** Notes of moves that a shard keeps. */
+const MOVES_KEPT = 1000;
+
 export type ShardSnapshot = { readonly shard: MemoryShard | null };
 
-export class MemoryLedger implements Ledger, LedgerReader, Leases {
+export class MemoryLedger implements Ledger, LedgerReader, LedgerTools, Leases {
   readonly #nowUs: () => number;
   readonly #prefix: string;
   readonly #random: () => string;
@@ -85,6 +92,11 @@ export class MemoryLedger implements Ledger, LedgerReader, Leases {
       throw otherInstallation(this.#prefix, null, identity);
     if (held === undefined) this.#outside = { ...this.#outside, identity: { of: identity, firstSights: new Map() } };
     this.#installation = installation;
+  }
+
+  async join(identity: Identity): Promise<void> {
+    if (this.#outside.identity === null && this.#shards.every((shard) => shard === null)) throw noLedger(this.#prefix);
+    await this.claim(identity);
   }
 
   async firstSight(topicId: string, partitions: number): Promise<number> {
@@ -138,19 +150,53 @@ export class MemoryLedger implements Ledger, LedgerReader, Leases {
       clockUs: 0,
       calledAtUs: nowUs,
       markers: new Map(),
+      moves: [],
+      movesForgotten: 0,
       accounts: new Map(),
       lease: null,
     };
   }
 
-  async move(shard: number, field: MarkerField, expected: number | null, to: number): Promise<number | null> {
-    checkMarker(to);
+  async move(
+    shard: number,
+    field: MarkerField,
+    expected: number | null,
+    to: number | null,
+    why: MoveCause,
+  ): Promise<number | null> {
+    if (to !== null) checkMarker(to);
     const state = this.#writable(shard);
     if (state === null) return null;
-    const marker = state.markers.get(field) ?? null;
-    if (marker !== expected) return marker;
-    state.markers.set(field, to);
+    const from = state.markers.get(field) ?? null;
+    if (from !== expected || from === to) return from;
+    if (to === null) state.markers.delete(field);
+    else state.markers.set(field, to);
+    state.counter = nextCounter(state, this.#nowUs());
+    state.movesForgotten += Number(state.moves.length >= MOVES_KEPT);
+    state.moves = [...state.moves.slice(1 - MOVES_KEPT), { at: state.counter, field, from, to, why }];
     return to;
+  }
+
+  async cut(shard: number): Promise<ShardCut | null> {
+    const state = this.#readable(shard);
+    if (state === null) return null;
+    const { moves, movesForgotten, accounts } = state;
+    const totals = [...accounts.values()].map((account) => ({ ...account.name, totals: totalsOf(account) }));
+    return { view: viewOf(state), moves: [...moves], movesForgotten, accounts: totals };
+  }
+
+  async retireSeries(shard: number, account: AccountName, ids: Buffer): Promise<number> {
+    const state = this.#writable(shard);
+    const found = state?.accounts.get(accountMember(account));
+    if (!state || found === undefined) return 0;
+    const wanted = new Set<string>();
+    for (let i = 0; i < ids.length; i += SERIES_ID_BYTES) wanted.add(ids.toString('hex', i, i + SERIES_ID_BYTES));
+    const there = [...wanted].filter((id) => found.rows.has(id));
+    if (there.length === 0) return 0;
+    const changed = writableAccount(state, found.name, found.measures);
+    for (const id of there) retire(changed, id, changed.rows.get(id)!);
+    this.#move(state, changed);
+    return there.length;
   }
 
   async liveIds(shard: number, account: AccountName): Promise<{ readonly admissions: number; readonly ids: Buffer }> {

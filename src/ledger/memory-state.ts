@@ -4,7 +4,7 @@
  * next write.
  */
 import { accountMember } from './keys.ts';
-import type { AccountName, AccountPage, MarkerField, SeriesRow, ShardView, Totals } from './port.ts';
+import type { AccountName, AccountPage, MarkerField, Move, SeriesRow, ShardView, Totals } from './port.ts';
 
 export type MemoryRow = SeriesRow & {
   /** Order of admission in the account: what cursors count by. */
@@ -47,6 +47,9 @@ export type MemoryShard = {
   /** Server time of the last commit. */
   calledAtUs: number;
   markers: Map<MarkerField, number>;
+  /** Oldest first; replaced, never changed. */
+  moves: readonly Move[];
+  movesForgotten: number;
   /** By `accountMember`. */
   accounts: Map<string, MemoryAccount>;
   lease: MemoryLease | null;

@@ -147,6 +147,30 @@ export type AccountPage = {
   readonly cursor: string | null;
 };
 
+/** Why a marker was moved otherwise than by a commit. `seek`, `forget`: by an operator. */
+export const MOVE_CAUSES = ['gap', 'truncated', 'seek', 'forget'] as const;
+export type MoveCause = (typeof MOVE_CAUSES)[number];
+
+/** What a marker jumped over: up, and the records in between are not counted; down, and they are counted again. */
+export type Move = {
+  /** The change counter, us. */
+  readonly at: number;
+  readonly field: MarkerField;
+  readonly from: number | null;
+  readonly to: number | null;
+  readonly why: MoveCause;
+};
+
+/** A shard's totals, with all that tells which records they stand for; of one instant. */
+export type ShardCut = {
+  readonly view: ShardView;
+  /** Oldest first. */
+  readonly moves: readonly Move[];
+  /** Older moves that nobody knows any more. */
+  readonly movesForgotten: number;
+  readonly accounts: readonly (AccountName & { readonly totals: Totals })[];
+};
+
 export type AccountName = { readonly tenant: string; readonly tracker: string };
 
 export type Creation = 'no' | 'first' | 'after-loss';
@@ -176,8 +200,17 @@ export type Ledger = {
     markers: readonly (readonly [MarkerField, number])[],
     create: Creation,
   ): Promise<ShardView | null>;
-  /** Moves a marker from `expected` (null: absent) to `to` (also down), or not at all. Answers the stored marker after it. */
-  move(shard: number, field: MarkerField, expected: number | null, to: number): Promise<number | null>;
+  /**
+   * Moves a marker from `expected` (null: absent) to `to` (also down; null: takes it away), or not at all, and notes
+   * why among the shard's moves. Answers the stored marker after it.
+   */
+  move(
+    shard: number,
+    field: MarkerField,
+    expected: number | null,
+    to: number | null,
+    why: MoveCause,
+  ): Promise<number | null>;
   /** All live ids of an account and the admissions count that they stand for (read again if it changed while reading). */
   liveIds(shard: number, account: AccountName): Promise<{ readonly admissions: number; readonly ids: Buffer }>;
   /** Tenants that the shard holds for a tracker. */
@@ -211,6 +244,16 @@ export type LedgerReader = {
   ): Promise<{ readonly cursor: string | null; readonly purged: number }>;
   /** Removes an account without series that has not changed for `retentionS` of shard clock; its totals go to the shard's. Answers whether it did. */
   removeAccount(shard: number, account: AccountName, retentionS: number): Promise<boolean>;
+};
+
+/** What an operator needs beside that. */
+export type LedgerTools = {
+  /** As `claim`, but binds nothing: rejects with `LedgerRefused` where there is no ledger, another's, or another format. */
+  join(identity: Identity): Promise<void>;
+  /** Null: the shard has no state. Rejects with `LedgerUnavailable` where the accounts do not stay the same for long enough. */
+  cut(shard: number): Promise<ShardCut | null>;
+  /** Retires series by their ids (16 bytes each), whatever their age; answers how many were there. */
+  retireSeries(shard: number, account: AccountName, ids: Buffer): Promise<number>;
 };
 
 /** Who publishes what, and who is alive. Times by the server's clock. */

@@ -7,7 +7,7 @@ import type { GroupCommit, LogRange, RecordSource, TopicInfo } from '../kafka/po
 import { type Clock, sleep } from './clock.ts';
 import { decidePosition, type OnLoss, type PositionDecision, type SetMarker } from './decide-position.ts';
 import { commitMetadata, type Doubt, type PartitionState, partitionKey, readCommitMetadata } from './partition.ts';
-import type { Creation, Ledger, MarkerField, ShardView } from './port.ts';
+import type { Creation, Ledger, MarkerField, MoveCause, ShardView } from './port.ts';
 import { SHARDS } from './port.ts';
 import { isTemporary } from './temporary.ts';
 import type { DropCause, WatchWorker } from './worker-events.ts';
@@ -262,7 +262,7 @@ export class Positioner {
       case 'gap':
         this.#noteGap(state, range.start, decision.records);
         for (const shard of decision.retire) await ledger.retireAll(shard);
-        await this.#move(field, decision.moves);
+        await this.#move(field, decision.moves, 'gap');
         return true;
       case 'truncated': {
         state.untold.truncated = Math.max(state.untold.truncated, decision.records);
@@ -272,7 +272,7 @@ export class Positioner {
           await source.commit(generation, [{ topic, partition, offset: decision.end, metadata }]);
           state.reached = decision.end;
         }
-        await this.#move(field, decision.moves);
+        await this.#move(field, decision.moves, 'truncated');
         return true;
       }
     }
@@ -328,8 +328,13 @@ export class Positioner {
     );
   }
 
-  async #move(field: MarkerField, moves: readonly { shard: number; expected: number; to: number }[]): Promise<void> {
-    await Promise.all(moves.map(({ shard, expected, to }) => this.#options.ledger.move(shard, field, expected, to)));
+  async #move(
+    field: MarkerField,
+    moves: readonly { shard: number; expected: number; to: number }[],
+    why: MoveCause,
+  ): Promise<void> {
+    const { ledger } = this.#options;
+    await Promise.all(moves.map(({ shard, expected, to }) => ledger.move(shard, field, expected, to, why)));
   }
 
   #wait(state: PartitionState, doubt: Doubt, why: string): void {

@@ -1,6 +1,16 @@
 /** What the scripts that read answer, as the port's types. */
 import { accountOf } from './keys.ts';
-import type { AccountName, AccountPage, MarkerField, SeriesRow, ShardView, Totals } from './port.ts';
+import type {
+  AccountName,
+  AccountPage,
+  MarkerField,
+  Move,
+  MoveCause,
+  SeriesRow,
+  ShardCut,
+  ShardView,
+  Totals,
+} from './port.ts';
 import { LedgerBroken } from './port.ts';
 
 /** {format, installation, life, loss, clock, counter, replayed}. */
@@ -15,6 +25,9 @@ export type PageAnswer = readonly [
   cursor: Buffer,
   rows: readonly Buffer[],
 ];
+
+/** Notes of moves as `from to why field`, "-" for no marker; `accounts` is 0 where other ones had been asked for. */
+export type CutAnswer = readonly [...ViewAnswer, moves: readonly Buffer[], accounts: readonly unknown[] | 0];
 
 export const decodeView = ([meta, markers]: readonly [MetaAnswer, readonly Buffer[], ...unknown[]]): ShardView => {
   const [, , life, loss, clock, counter, replayed] = meta.map(String);
@@ -33,18 +46,51 @@ export const decodeView = ([meta, markers]: readonly [MetaAnswer, readonly Buffe
 export const decodeMembers = (members: readonly Buffer[]): AccountName[] =>
   members.map((member) => accountOf(String(member)));
 
+const decodeTotals = (live: number, [admissions, ...vectors]: readonly Buffer[]): Totals => {
+  const [total, overflow, retired] = vectors.map((text) => String(text).split(' ').map(Number));
+  return { live, admissions: Number(admissions), total: total!, overflow: overflow!, retired: retired! };
+};
+
 /** Without its cursor. */
 export const decodePage = (answer: PageAnswer): Omit<AccountPage, 'cursor'> => {
-  const [, , changedAt, live, [admissions, ...vectors], , rows] = answer;
-  const [total, overflow, retired] = vectors.map((text) => String(text).split(' ').map(Number));
-  const totals: Totals = {
-    live,
-    admissions: Number(admissions),
-    total: total!,
-    overflow: overflow!,
-    retired: retired!,
+  const [, , changedAt, live, fields, , rows] = answer;
+  const totals = decodeTotals(live, fields);
+  const measures = totals.total.length;
+  return { view: decodeView(answer), changedAt: Number(changedAt), totals, rows: decodeRows(rows, measures) };
+};
+
+/** Null where the accounts are other ones than `names`. */
+export const decodeCut = (answer: CutAnswer, names: readonly AccountName[]): ShardCut | null => {
+  const [, , notes, accounts] = answer;
+  if (accounts === 0) return null;
+  const moves: Move[] = [];
+  let movesForgotten = 0;
+  for (let i = 0; i < notes.length; i += 2) {
+    const [at, note] = [Number(notes[i]), String(notes[i + 1])];
+    if (at === 0) movesForgotten = Number(note);
+    else moves.push(decodeMove(at, note));
+  }
+  return {
+    view: decodeView(answer),
+    moves: moves.sort((a, b) => a.at - b.at),
+    movesForgotten,
+    accounts: names.map((name, i) => ({
+      ...name,
+      totals: decodeTotals(accounts[2 * i] as number, accounts[2 * i + 1] as readonly Buffer[]),
+    })),
   };
-  return { view: decodeView(answer), changedAt: Number(changedAt), totals, rows: decodeRows(rows, total!.length) };
+};
+
+const decodeMove = (at: number, note: string): Move => {
+  const [from, to, why, ...field] = note.split(' ');
+  const offset = (text: string): number | null => (text === '-' ? null : Number(text));
+  return {
+    at,
+    field: field.join(' ') as MarkerField,
+    from: offset(from!),
+    to: offset(to!),
+    why: why as MoveCause,
+  };
 };
 
 const decodeRows = (flat: readonly Buffer[], measures: number): SeriesRow[] => {

@@ -18,19 +18,22 @@ import type {
   Leases,
   Ledger,
   LedgerReader,
+  LedgerTools,
   MarkerField,
+  MoveCause,
+  ShardCut,
   ShardView,
 } from './port.ts';
 import { LEDGER_FORMAT, LedgerBroken, LedgerRefused, LedgerUnavailable, SERIES_ID_BYTES, SHARDS } from './port.ts';
-import type { ChangesAnswer, MetaAnswer, PageAnswer, ViewAnswer } from './redis-answers.ts';
-import { decodeMembers, decodePage, decodeView } from './redis-answers.ts';
+import type { ChangesAnswer, CutAnswer, MetaAnswer, PageAnswer, ViewAnswer } from './redis-answers.ts';
+import { decodeCut, decodeMembers, decodePage, decodeView } from './redis-answers.ts';
 import type { CommitAnswer } from './redis-commit.ts';
 import { decodeCommit, encodeCommit } from './redis-commit.ts';
 import type { Argument, RedisConnectionOptions } from './redis-connection.ts';
 import { RedisConnection } from './redis-connection.ts';
 import { examineServers } from './redis-examine.ts';
 import { SCRIPTS, type Script } from './redis-scripts.ts';
-import { otherFormat, otherInstallation } from './refusals.ts';
+import { noLedger, otherFormat, otherInstallation } from './refusals.ts';
 
 export type RedisLedgerOptions = RedisConnectionOptions & { readonly keyPrefix: string };
 
@@ -38,6 +41,8 @@ export type RedisLedgerOptions = RedisConnectionOptions & { readonly keyPrefix: 
 const STEP_ROWS = 1_000;
 const STEP_ACCOUNTS = 100;
 const STEP_KEYS = 1_000;
+/** Tries to read all totals of a shard while tenants come and go. */
+const CUT_ATTEMPTS = 20;
 /** Answers `retireAll`'s question whether a series is stale with yes, whatever its age. */
 const ALWAYS_STALE = -1;
 
@@ -45,7 +50,7 @@ const ALWAYS_STALE = -1;
 export const openRedisLedger = (options: RedisLedgerOptions): RedisLedger =>
   new RedisLedger(new RedisConnection(options), options.keyPrefix);
 
-export class RedisLedger implements Ledger, LedgerReader, Leases {
+export class RedisLedger implements Ledger, LedgerReader, LedgerTools, Leases {
   readonly #redis: RedisConnection;
   readonly #prefix: string;
   readonly #keys: LedgerKeys;
@@ -83,7 +88,27 @@ export class RedisLedger implements Ledger, LedgerReader, Leases {
     this.#installation = installation;
   }
 
-  async #checkShards(installation: string, identity: Identity): Promise<void> {
+  async join(identity: Identity): Promise<void> {
+    const installation = installationOf(identity, this.#prefix);
+    const stored = (await this.#redis.call(
+      'hmget',
+      this.#keys.ledger,
+      'format',
+      'cluster',
+      'group',
+    )) as (Buffer | null)[];
+    const [format, clusterId, groupId] = stored.map((field) => field?.toString());
+    if (format === undefined) {
+      if (!(await this.#checkShards(installation, identity))) throw noLedger(this.#prefix);
+    } else if (format !== String(LEDGER_FORMAT)) throw otherFormat(this.#prefix, format, LEDGER_FORMAT);
+    else if (clusterId !== identity.clusterId || groupId !== identity.groupId)
+      throw otherInstallation(this.#prefix, { clusterId: clusterId!, groupId: groupId! }, identity);
+    this.#installation = installation;
+  }
+
+  /** Answers whether there is any shard. */
+  async #checkShards(installation: string, identity: Identity): Promise<boolean> {
+    let found = false;
     const stamps = await this.#ofAllShards((shard) =>
       this.#redis.call('hmget', this.#keys.shard(shard).meta, 'format', 'installation'),
     );
@@ -92,7 +117,9 @@ export class RedisLedger implements Ledger, LedgerReader, Leases {
       if (format === undefined) continue;
       if (format !== String(LEDGER_FORMAT)) throw otherFormat(this.#prefix, format, LEDGER_FORMAT);
       if (of !== installation) throw otherInstallation(this.#prefix, null, identity);
+      found = true;
     }
+    return found;
   }
 
   async firstSight(topicId: string, partitions: number): Promise<number> {
@@ -135,17 +162,23 @@ export class RedisLedger implements Ledger, LedgerReader, Leases {
     const keys = this.#keys.shard(shard);
     const answer = await this.#write(
       SCRIPTS.setMarkers,
-      [keys.meta, keys.markers, keys.tenants, keys.owner],
+      [keys.meta, keys.markers, keys.tenants, keys.owner, keys.moves],
       [create, randomBytes(16).toString('hex'), ...markers.flat()],
     );
     return answer && decodeView([answer[1] as MetaAnswer, answer[2] as Buffer[]]);
   }
 
-  async move(shard: number, field: MarkerField, expected: number | null, to: number): Promise<number | null> {
+  async move(
+    shard: number,
+    field: MarkerField,
+    expected: number | null,
+    to: number | null,
+    why: MoveCause,
+  ): Promise<number | null> {
     checkShard(shard);
-    checkMarker(to);
-    const { meta, markers } = this.#keys.shard(shard);
-    const answer = await this.#write(SCRIPTS.move, [meta, markers], [field, expected ?? '', to]);
+    if (to !== null) checkMarker(to);
+    const { meta, markers, moves } = this.#keys.shard(shard);
+    const answer = await this.#write(SCRIPTS.move, [meta, markers, moves], [field, expected ?? '', to ?? '', why]);
     const marker = answer === null ? '' : String(answer[1]);
     return marker === '' ? null : Number(marker);
   }
@@ -178,8 +211,8 @@ export class RedisLedger implements Ledger, LedgerReader, Leases {
 
   async forgetShard(shard: number): Promise<void> {
     checkShard(shard);
-    const { meta, markers, tenants, owner, forgotten } = this.#keys.shard(shard);
-    const keys = [meta, markers, tenants, owner, forgotten];
+    const { meta, markers, tenants, owner, forgotten, moves } = this.#keys.shard(shard);
+    const keys = [meta, markers, tenants, owner, forgotten, moves];
     for (;;) {
       const answer = await this.#write(SCRIPTS.forget, keys, []);
       await this.#deleteForgotten(shard);
@@ -269,6 +302,39 @@ export class RedisLedger implements Ledger, LedgerReader, Leases {
       [accountMember(account), accountMember(heir), retentionS, counted],
     );
     return answer?.[1] === 1;
+  }
+
+  async cut(shard: number): Promise<ShardCut | null> {
+    const { meta, markers, tenants, moves } = this.#keys.shard(shard);
+    for (let attempt = 0; attempt < CUT_ATTEMPTS; attempt++) {
+      const names = await this.#accounts(shard);
+      const keys = names.flatMap((name) => {
+        const { totals, series } = this.#keys.account(shard, name);
+        return [totals, series];
+      });
+      const members = names.map(accountMember);
+      const answer = await this.#redis.run(SCRIPTS.cut, [meta, markers, tenants, moves, ...keys], members);
+      if (answer === null) return null;
+      const cut = decodeCut(this.#ours(answer as CutAnswer), names);
+      if (cut !== null) return cut;
+    }
+    throw new LedgerUnavailable(`the accounts of shard ${shard} do not stay the same for long enough`);
+  }
+
+  async retireSeries(shard: number, account: AccountName, ids: Buffer): Promise<number> {
+    checkShard(shard);
+    const { meta, tenants } = this.#keys.shard(shard);
+    const { totals, series, labels } = this.#keys.account(shard, account);
+    let retired = 0;
+    for (let at = 0; at < ids.length; at += STEP_ROWS * SERIES_ID_BYTES) {
+      const some: Buffer[] = [];
+      for (let i = at; i < ids.length && some.length < STEP_ROWS; i += SERIES_ID_BYTES)
+        some.push(ids.subarray(i, i + SERIES_ID_BYTES));
+      const keys = [meta, tenants, totals, series, labels];
+      const answer = await this.#write(SCRIPTS.retire, keys, [accountMember(account), ...some]);
+      retired += Number(answer?.[1] ?? 0);
+    }
+    return retired;
   }
 
   async signIn(replica: string, withinMs: number): Promise<readonly string[]> {

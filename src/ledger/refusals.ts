@@ -12,10 +12,15 @@ export const otherInstallation = (prefix: string, held: Identity | null, mine: I
       'Set another redis.key_prefix, or the former kafka.group_id and brokers',
   );
 
+export const noLedger = (prefix: string): LedgerRefused =>
+  new LedgerRefused(
+    `there is no ledger under the key prefix "${prefix}": is redis.key_prefix the one of the service, and has it run?`,
+  );
+
 export const otherFormat = (prefix: string, held: string, mine: number): LedgerRefused =>
   new LedgerRefused(
     `the ledger under the key prefix "${prefix}" has format ${held}, this version writes format ${mine}. ` +
       (Number(held) > mine
         ? 'Run the newer version of Tracetally again, or set another redis.key_prefix'
-        : 'Run the version that wrote it, or set another redis.key_prefix'),
+        : 'Run tracetally state upgrade with every replica stopped, or the version that wrote it'),
   );

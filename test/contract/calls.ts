@@ -10,6 +10,7 @@ import type {
   Leases,
   Ledger,
   LedgerReader,
+  LedgerTools,
   MarkerField,
   Section,
   SectionOutcome,
@@ -17,7 +18,7 @@ import type {
   Totals,
 } from '../../src/ledger/port.ts';
 
-export type AnyLedger = Ledger & LedgerReader & Leases;
+export type AnyLedger = Ledger & LedgerReader & LedgerTools & Leases;
 
 export const SHARD = 5;
 export const TRACKER = 'cost-attribution';

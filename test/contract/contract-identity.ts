@@ -33,6 +33,20 @@ export const identityContract = (given: () => Given): void => {
       await ledger.claim(IDENTITY);
     });
 
+    test('an operator joins the one that is there, and binds nothing', async () => {
+      const { fixture, prefix, ledger } = given();
+      const other = { ...IDENTITY, groupId: 'group-b' };
+      await expect(fixture.open(`${prefix}-empty`).join(IDENTITY)).rejects.toThrow(/there is no ledger .*key_prefix/);
+      await fixture.open(`${prefix}-empty`).claim(other);
+      await begin(ledger);
+      await expect(fixture.open(prefix).join(other)).rejects.toThrow(/group-a.*group-b/);
+      await fixture.loseRecord(ledger);
+      await expect(fixture.open(prefix).join(other)).rejects.toThrow(LedgerRefused);
+      const operator = fixture.open(prefix);
+      await operator.join(IDENTITY);
+      expect(await operator.move(SHARD, field(0), 0, 3, 'seek')).toBe(3);
+    });
+
     test('nothing is written before the claim', async () => {
       const { fixture } = given();
       const other = fixture.open('never-claimed');

@@ -10,7 +10,7 @@ export const markerContract = (given: () => Given): void => {
       const name = account('a');
       expect(await ledger.view(SHARD)).toBeNull();
       expect(await ledger.setMarkers(SHARD, [[field(0), 3]], 'no')).toBeNull();
-      expect(await ledger.move(SHARD, field(0), null, 3)).toBeNull();
+      expect(await ledger.move(SHARD, field(0), null, 3, 'seek')).toBeNull();
       expect(await ledger.commit(call([name], [section(0, 0, 0)]))).toEqual({ kind: 'absent' });
       expect(await ledger.liveIds(SHARD, name)).toEqual({ admissions: 0, ids: Buffer.alloc(0) });
       expect(await ledger.tenants(SHARD, TRACKER)).toEqual([]);
@@ -69,12 +69,12 @@ export const markerContract = (given: () => Given): void => {
     test('move from what is expected to anywhere, or not at all', async () => {
       const { ledger } = given();
       await begin(ledger);
-      expect(await ledger.move(SHARD, field(0), 0, 9)).toBe(9);
-      expect(await ledger.move(SHARD, field(0), 0, 5)).toBe(9);
-      expect(await ledger.move(SHARD, field(0), 9, 2)).toBe(2);
-      expect(await ledger.move(SHARD, field(0), null, 7)).toBe(2);
-      expect(await ledger.move(SHARD, field(1), 0, 7)).toBeNull();
-      expect(await ledger.move(SHARD, field(1), null, 7)).toBe(7);
+      expect(await ledger.move(SHARD, field(0), 0, 9, 'seek')).toBe(9);
+      expect(await ledger.move(SHARD, field(0), 0, 5, 'seek')).toBe(9);
+      expect(await ledger.move(SHARD, field(0), 9, 2, 'seek')).toBe(2);
+      expect(await ledger.move(SHARD, field(0), null, 7, 'seek')).toBe(2);
+      expect(await ledger.move(SHARD, field(1), 0, 7, 'seek')).toBeNull();
+      expect(await ledger.move(SHARD, field(1), null, 7, 'seek')).toBe(7);
       expect([...(await ledger.view(SHARD))!.markers].sort()).toEqual([
         [field(0), 2],
         [field(1), 7],
@@ -88,7 +88,7 @@ export const markerContract = (given: () => Given): void => {
       await add(ledger, top - 1, account('a'), { x: [1, 1] });
       expect((await ledger.view(SHARD))!.markers.get(field(0))).toBe(top);
       await expect(ledger.setMarkers(SHARD, [[field(1), 2 ** 53]], 'no')).rejects.toThrow(LedgerBroken);
-      await expect(ledger.move(SHARD, field(0), top, -1)).rejects.toThrow(LedgerBroken);
+      await expect(ledger.move(SHARD, field(0), top, -1, 'seek')).rejects.toThrow(LedgerBroken);
     });
   });
 

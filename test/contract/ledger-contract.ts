@@ -7,6 +7,7 @@ import { leaseContract } from './contract-leases.ts';
 import { limitContract } from './contract-limit.ts';
 import { markerContract } from './contract-markers.ts';
 import { readerContract } from './contract-reader.ts';
+import { toolsContract } from './contract-tools.ts';
 import { type Fixture, IDENTITY, newPrefix } from './fixture.ts';
 
 /** What a test of the contract is given: an empty ledger of its own, claimed. */
@@ -34,5 +35,6 @@ export const describeLedger = (name: string, start: () => Promise<Fixture>): voi
     limitContract(now);
     readerContract(now);
     leaseContract(now);
+    toolsContract(now);
   });
 };

@@ -118,7 +118,7 @@ describe.each<RedisFlavour>(['redis', 'valkey'])('%s', (flavour) => {
       await expect(ledger.commit(next)).rejects.toThrow(LedgerUnavailable);
       await expect(ledger.commit(call([], [section(0, 1, 1)]))).rejects.toThrow('OOM');
       await expect(ledger.setMarkers(6, [], 'first')).rejects.toThrow(LedgerUnavailable);
-      await expect(ledger.move(SHARD, field(0), 1, 9)).rejects.toThrow(LedgerUnavailable);
+      await expect(ledger.move(SHARD, field(0), 1, 9, 'seek')).rejects.toThrow(LedgerUnavailable);
       expect(await state()).toEqual(before);
       expect(await ledger.take(SHARD, 'r', 't', 60_000)).toEqual({ kind: 'taken', released: false });
       expect(await ledger.renew(SHARD, 't', 60_000)).toBe(true);

@@ -3,7 +3,7 @@ import { afterAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { Creation } from '../../src/ledger/port.ts';
 import { sharedRedis } from '../support/shared-servers.ts';
-import { type AnyLedger, account, call, entry, field, read, SHARD, section } from './calls.ts';
+import { type AnyLedger, account, call, entry, field, idOf, read, SHARD, section } from './calls.ts';
 import { type Fixture, IDENTITY, memoryFixture, newPrefix, singleFixture } from './fixture.ts';
 
 const STEP_S = 20;
@@ -120,10 +120,10 @@ const others = fc.oneof(
     }),
   ),
   fc
-    .record({ partition, off: fc.constantFrom(0, 0, 1), to: fc.nat(9) })
+    .record({ partition, off: fc.constantFrom(0, 0, 1), to: fc.option(fc.nat(9), { freq: 5 }) })
     .map((move) =>
       operation({ move }, ({ ledger }, marker) =>
-        ledger.move(SHARD, field(move.partition), marker(move.partition) + move.off, move.to),
+        ledger.move(SHARD, field(move.partition), marker(move.partition) + move.off, move.to, 'seek'),
       ),
     ),
   fc
@@ -132,6 +132,20 @@ const others = fc.oneof(
   fc
     .record({ name, restS: fc.constantFrom(-1, STALE_S) })
     .map((remove) => operation({ remove }, ({ ledger }) => ledger.removeAccount(SHARD, remove.name, remove.restS))),
+  fc
+    .record({ name, series: fc.array(series, { maxLength: 3 }) })
+    .map((out) =>
+      operation({ out }, ({ ledger }) => ledger.retireSeries(SHARD, out.name, Buffer.concat(out.series.map(idOf)))),
+    ),
+  fc.constant(
+    operation('cut', async ({ ledger }) => {
+      const cut = await ledger.cut(SHARD);
+      if (cut === null) return null;
+      const moves = cut.moves.map(({ at: _, ...move }) => move);
+      const accounts = cut.accounts.toSorted((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
+      return [sorted(cut.view.markers), moves, cut.movesForgotten, accounts];
+    }),
+  ),
   name.map((ask) =>
     operation({ ask }, async ({ ledger }) => {
       const { admissions, ids } = await ledger.liveIds(SHARD, ask);

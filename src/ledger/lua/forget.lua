@@ -1,6 +1,6 @@
 -- Ends the life of a shard. The keys of its accounts stay behind, listed under :forgotten, for forget-account.lua.
 --
--- KEYS   1 :meta  2 :markers  3 :tenants  4 :owner  5 :forgotten
+-- KEYS   1 :meta  2 :markers  3 :tenants  4 :owner  5 :forgotten  6 :moves
 -- ARGV   1 format  2 installation
 -- Result {1}: it has no state any more
 --        {0}: it had none
@@ -20,5 +20,5 @@ end
 if redis.call('EXISTS', KEYS[3]) == 1 then
   redis.call('RENAME', KEYS[3], KEYS[5])
 end
-redis.call('DEL', KEYS[1], KEYS[2], KEYS[4])
+redis.call('DEL', KEYS[1], KEYS[2], KEYS[4], KEYS[6])
 return { 1 }

@@ -1,6 +1,6 @@
 -- Sets markers where they are absent, and makes the shard where it is absent and may be made.
 --
--- KEYS   1 :meta  2 :markers  3 :tenants  4 :owner
+-- KEYS   1 :meta  2 :markers  3 :tenants  4 :owner  5 :moves
 -- ARGV   1 format  2 installation  3 "no", "first" or "after-loss": may the shard be made  4 life of a shard made here
 --        then field and marker of each
 -- Result {1, {format, installation, life, loss, clock, counter, replayed}, {field, marker, ...}}
@@ -19,7 +19,7 @@ if not shard then
   local now = text(time[1] * 1000000 + time[2])
   redis.call('HSET', KEYS[1], 'format', ARGV[1], 'installation', ARGV[2], 'life', ARGV[4],
     'loss', ARGV[3] == 'after-loss' and 1 or 0, 'clock', 0, 'called', now, 'counter', now, 'replayed', 0)
-  redis.call('DEL', KEYS[2], KEYS[3], KEYS[4])
+  redis.call('DEL', KEYS[2], KEYS[3], KEYS[4], KEYS[5])
 end
 for i = 5, #ARGV, 2 do
   redis.call('HSETNX', KEYS[2], ARGV[i], ARGV[i + 1])

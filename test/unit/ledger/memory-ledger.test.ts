@@ -46,7 +46,7 @@ const run = async (ledger: MemoryLedger, what: string, series: number): Promise<
   if (what === 'purge') await ledger.purge(SHARD, name, -1, null, 1);
   if (what === 'retire') await ledger.retireAll(SHARD);
   if (what === 'remove') await ledger.removeAccount(SHARD, name, -1);
-  if (what === 'move') await ledger.move(SHARD, field, marker, series);
+  if (what === 'move') await ledger.move(SHARD, field, marker, series, 'seek');
   if (what === 'take') await ledger.take(SHARD, 'replica', `token ${series}`, 1);
   if (what === 'forget') await ledger.forgetShard(SHARD);
   if (what === 'set') await ledger.setMarkers(SHARD, [[field, series]], 'after-loss');
