@@ -133,6 +133,34 @@ const CONSUMPTION: readonly AlertCase[] = [
     firing: [{ ...GROUP, reason: 'malformed' }],
   },
   {
+    alert: 'TracetallySourceTrouble',
+    series: {
+      ...onJobs('source_troubles_total', '0x10 0+1x40', '0x10 3x40', ',trouble="no_leader"'),
+      ...onJobs('source_troubles_total', '0+1x50', '0+1x50', ',trouble="broker_silent"'),
+    },
+    silentAt: '15m',
+    firesAt: '30m',
+    firing: [{ ...GROUP, trouble: 'no_leader' }],
+  },
+  {
+    alert: 'TracetallyServerFilesRefused',
+    series: onJobs('server_files_refused_total', '0x10 0+1x50', '0x60'),
+    silentAt: '20m',
+    firesAt: '50m',
+    firing: [GROUP],
+  },
+  {
+    alert: 'TracetallyCertificateExpires',
+    series: {
+      // The clock of these tests begins at 0.
+      ...onReplicas('server_certificate_expiry_timestamp_seconds', '600000x90', '2000000x90'),
+      [`tracetally_server_certificate_expiry_timestamp_seconds{${SELF},instance="c"}`]: '0x90',
+    },
+    silentAt: '30m',
+    firesAt: '80m',
+    firing: [REPLICA],
+  },
+  {
     alert: 'TracetallyConfigDiffers',
     series: {
       ...onJobs('config_info', '1x80', '1x80', ',sha256="one"'),
