@@ -9,7 +9,7 @@ export KEEP SEED SEEDS
 export NPM_CONFIG_UPDATE_NOTIFIER := false
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos bench check build services verify-rules verify-chart chart-examples clean
+.PHONY: help demo test chaos bench check build services verify-rules verify-image verify-chart chart-examples clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -50,8 +50,11 @@ chart-examples: $(MODULES) ## Write what the chart makes of its examples
 	@$(NODE) test/support/chart/render-examples.ts
 
 verify-rules: $(MODULES) ## Check alerts, recording rules, dashboards and what is in deploy/
-	@$(NODE) test/support/services/install.ts prometheus
+	@$(NODE) test/support/services/install.ts prometheus amtool
 	@npm run --silent jest -- --selectProjects rules
+
+verify-image: $(MODULES) ## Build the image without a container engine and run it hardened (root, Debian; minutes)
+	@$(NODE) --no-warnings test/system/image.ts
 
 clean: ## Remove what was built and fetched, but for node_modules
 	rm -rf dist coverage .cache

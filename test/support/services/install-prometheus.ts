@@ -1,4 +1,4 @@
-/** The program of Prometheus. */
+/** The programs of Prometheus and of its Alertmanager. */
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { CACHE, firstWay, installSystemPackages, onPath, run, say, unpackSystemPackages, withLock } from './tools.ts';
@@ -19,6 +19,28 @@ export function installPrometheus(): Promise<PrometheusTools> {
       },
     },
   ]);
+}
+
+/** amtool of the Alertmanager. Rejects when it cannot be had. */
+export function installAmtool(): Promise<string> {
+  return firstWay<string>('amtool', [
+    { name: 'amtool on PATH', attempt: async () => onPath('amtool') },
+    { name: 'apt-get, unpacked into the cache', attempt: () => withLock('alertmanager', unpackAmtool) },
+  ]);
+}
+
+async function unpackAmtool(): Promise<string> {
+  const target = join(CACHE, 'alertmanager');
+  const amtool = (root: string) => join(root, 'usr/bin/amtool');
+  if (existsSync(target)) return amtool(target);
+  say('amtool is absent: fetching prometheus-alertmanager with apt-get into .cache (nothing is installed)');
+  const unfinished = `${target}.unfinished`;
+  rmSync(unfinished, { recursive: true, force: true });
+  mkdirSync(unfinished, { recursive: true });
+  await unpackSystemPackages(unfinished, ['prometheus-alertmanager']);
+  await run(amtool(unfinished), ['--version']);
+  renameSync(unfinished, target);
+  return amtool(target);
 }
 
 function ofSystem(): PrometheusTools | undefined {

@@ -1,7 +1,7 @@
-/** Fetches the real servers of the tests and the demo: `node test/support/services/install.ts [kafka] [redis] [valkey] [anyredis] [prometheus] [chart]`. */
+/** Fetches the real servers of the tests and the demo: `node test/support/services/install.ts [kafka] [redis] [valkey] [anyredis] [prometheus] [amtool] [chart]`. */
 import { installChartTools } from './install-chart-tools.ts';
 import { installKafka } from './install-kafka.ts';
-import { installPrometheus } from './install-prometheus.ts';
+import { installAmtool, installPrometheus } from './install-prometheus.ts';
 import { installAnyRedis, installRedis } from './install-redis.ts';
 import { say } from './tools.ts';
 
@@ -14,10 +14,12 @@ const installers: Record<string, () => Promise<string>> = {
   valkey: async () => (await installRedis('valkey')).command,
   anyredis: async () => (await installAnyRedis()).command,
   prometheus: async () => (await installPrometheus()).prometheus,
+  amtool: installAmtool,
   chart: async () => Object.values(await installChartTools()).join(', '),
 };
 
-const wanted = process.argv.length > 2 ? process.argv.slice(2) : ['kafka', 'redis', 'valkey', 'prometheus', 'chart'];
+const wanted =
+  process.argv.length > 2 ? process.argv.slice(2) : ['kafka', 'redis', 'valkey', 'prometheus', 'amtool', 'chart'];
 let failed = false;
 for (const name of wanted) {
   const install = installers[name];
