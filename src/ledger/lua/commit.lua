@@ -34,12 +34,20 @@ local function nextArgument()
   return ARGV[arguments]
 end
 
+local unpackStruct, packStruct, sub = struct.unpack, struct.pack, string.sub
+
 -- The doubles of a blob, as one list. One call can return some thousand values at most.
+local UNPACKED_BYTES = 8 * 4000
 local function unpackAmounts(blob)
   local list = {}
-  for first = 1, #blob, 8000 do
-    local part = { struct.unpack('<' .. string.rep('d', math.min(1000, (#blob - first + 1) / 8)), blob, first) }
-    for i = 1, #part - 1 do
+  for first = 1, #blob, UNPACKED_BYTES do
+    local count = math.min(UNPACKED_BYTES, #blob - first + 1) / 8
+    local part = { unpackStruct('<' .. string.rep('d', count), blob, first) }
+    part[count + 1] = nil
+    if #blob <= UNPACKED_BYTES then
+      return part
+    end
+    for i = 1, count do
       list[#list + 1] = part[i]
     end
   end
@@ -84,7 +92,7 @@ for i = 1, tonumber(ARGV[4]) do
     -- By slot, a number that each distinct id gets: its id, what is stored of it, its key where it is not stored.
     ids = {}, slots = {}, stored = {}, keys = {},
     -- The slots that applicable sections name, in the order of the call; what they add, `measures` for each slot.
-    added = {}, isAdded = {}, amounts = {},
+    added = {}, amounts = {},
     overflowed = {}, swept = {},
   }
   members[i] = accounts[i].member
@@ -134,15 +142,18 @@ end
 -- 3. The series that applicable sections name. A section with an unknown one that has no key is not applied.
 
 local function nameSeries(entry)
-  local account = accounts[entry.number]
-  for i = 1, #entry.ids / 16 do
-    local id = string.sub(entry.ids, 16 * i - 15, 16 * i)
-    local slot = account.slots[id]
+  local account, ofEntry, blob = accounts[entry.number], entry.slots, entry.ids
+  local ids, slots = account.ids, account.slots
+  local count = #ids
+  for i = 1, #blob / 16 do
+    local id = sub(blob, 16 * i - 15, 16 * i)
+    local slot = slots[id]
     if not slot then
-      slot = #account.ids + 1
-      account.ids[slot], account.slots[id] = id, slot
+      count = count + 1
+      slot = count
+      ids[slot], slots[id] = id, slot
     end
-    entry.slots[i] = slot
+    ofEntry[i] = slot
   end
 end
 
@@ -162,10 +173,11 @@ local function readKeys(entry)
 end
 
 local function missingIds(entry)
-  local account, missing = accounts[entry.number], {}
-  for i = 1, #entry.slots do
-    local slot = entry.slots[i]
-    if not account.stored[slot] and not (entry.hasKey and entry.hasKey[i]) then
+  local account, slots, missing = accounts[entry.number], entry.slots, {}
+  local stored = account.stored
+  for i = 1, #slots do
+    local slot = slots[i]
+    if not stored[slot] and not (entry.hasKey and entry.hasKey[i]) then
       missing[#missing + 1] = account.ids[slot]
     end
   end
@@ -181,16 +193,23 @@ local function gather(entry)
     account.diverted[j] = account.diverted[j] + diverted[j]
     account.sum[j] = account.sum[j] + diverted[j]
   end
-  for i = 1, #entry.slots do
-    local slot = entry.slots[i]
-    local base, from = (slot - 1) * measures, (i - 1) * measures
-    if not account.isAdded[slot] then
-      account.isAdded[slot] = true
-      account.added[#account.added + 1] = slot
+  local slots, added, sums, sum = entry.slots, account.added, account.amounts, account.sum
+  local count = #added
+  for i = 1, #slots do
+    local base, from = (slots[i] - 1) * measures, (i - 1) * measures
+    if not sums[base + 1] then
+      count = count + 1
+      added[count] = slots[i]
+      for j = 1, measures do
+        sums[base + j] = amounts[from + j]
+      end
+    else
+      for j = 1, measures do
+        sums[base + j] = sums[base + j] + amounts[from + j]
+      end
     end
     for j = 1, measures do
-      account.amounts[base + j] = (account.amounts[base + j] or 0) + amounts[from + j]
-      account.sum[j] = account.sum[j] + amounts[from + j]
+      sum[j] = sum[j] + amounts[from + j]
     end
   end
 end
@@ -279,18 +298,35 @@ local function sweep(account, wanted)
   end
 end
 
-local function refreshKnown(account, slot)
-  local packed = account.stored[slot]
-  if #packed ~= account.bytes then
-    return cannotRead(account, packed)
+-- The rows of series that are stored already, with what is added to them; the others are answered.
+local function refreshKnown(account)
+  local rows, count, unknown, now = account.rows, 0, {}, seconds(shard)
+  local ids, stored, amounts = account.ids, account.stored, account.amounts
+  local packing, bytes, measures = account.packing, account.bytes, account.measures
+  for _, slot in ipairs(account.added) do
+    local packed, base = stored[slot], (slot - 1) * measures
+    if not packed then
+      unknown[#unknown + 1] = slot
+    elseif #packed ~= bytes then
+      return nil, cannotRead(account, packed)
+    else
+      rows[count + 1] = ids[slot]
+      if measures == 2 then
+        -- What nearly all are, without a table for each.
+        local _, born, first, second = unpackStruct(packing, packed)
+        rows[count + 2] = packStruct(packing, now, born, first + amounts[base + 1], second + amounts[base + 2])
+      else
+        local row = { unpackStruct(packing, packed) }
+        row[1] = now
+        for j = 1, measures do
+          row[2 + j] = row[2 + j] + amounts[base + j]
+        end
+        rows[count + 2] = packStruct(packing, unpack(row, 1, 2 + measures))
+      end
+      count = count + 2
+    end
   end
-  local row = { struct.unpack(account.packing, packed) }
-  row[1] = seconds(shard)
-  for j = 1, account.measures do
-    row[2 + j] = row[2 + j] + account.amounts[(slot - 1) * account.measures + j]
-  end
-  account.rows[#account.rows + 1] = account.ids[slot]
-  account.rows[#account.rows + 1] = struct.pack(account.packing, unpack(row, 1, 2 + account.measures))
+  return unknown
 end
 
 local function create(account, slot)
@@ -314,19 +350,19 @@ local function settleSeries(account)
   account.packing = '<I4I4' .. string.rep('d', account.measures)
   account.bytes = 8 + 8 * account.measures
   account.rows, account.labels = {}, {}
-  local unknown, broken = {}, nil
-  for _, slot in ipairs(account.added) do
-    if account.refused then
+  if account.refused then
+    for _, slot in ipairs(account.added) do
       overflow(account, slot)
-    elseif account.stored[slot] then
-      broken = broken or refreshKnown(account, slot)
-    else
-      unknown[#unknown + 1] = slot
     end
+    return nil
+  end
+  local unknown, broken = refreshKnown(account)
+  if broken then
+    return broken
   end
   local wanted = account.live + #unknown - account.limit
   if #unknown > 0 and wanted > 0 and account.limit > 0 and account.live > 0 then
-    broken = broken or sweep(account, wanted)
+    broken = sweep(account, wanted)
   end
   account.live = account.live - #account.swept
   for _, slot in ipairs(unknown) do
