@@ -14,6 +14,7 @@ type Group = (options: { readonly corpus?: string; readonly quick?: boolean }) =
 const GROUPS: Readonly<Record<string, () => Promise<Group>>> = {
   'hot-path': async () => (await import('./hot-path.ts')).rows,
   'end-to-end': async () => (await import('./end-to-end.ts')).rows,
+  ledger: async () => (await import('./ledger.ts')).rows,
   scrape: async () => (await import('./scrape.ts')).rows,
 };
 
