@@ -33,10 +33,16 @@ export const covers = ({ offsets, topics }: Commits, markers: Markers): boolean 
   return true;
 };
 
-/** Whether a state with these markers holds at least what one with `floor` held. */
+/**
+ * Whether a state with these markers holds at least what one with `floor` held. The group's commit only rises, but
+ * where the log itself became shorter or an operator moved the markers: then it falls with them, nothing that was
+ * counted is taken back, and the floor falls, too. (The next owner, who knows the commits alone, goes by them as well.)
+ */
 export const reaches = (markers: Markers, floor: Markers, { offsets, topics }: Commits): boolean => {
   for (const [field, marker] of floor) {
-    if (marker < 0 || (markers.get(field) ?? -1) >= marker) continue;
+    const committed = offsets.get(field) ?? -1;
+    const wanted = committed < 0 ? marker : Math.min(marker, committed);
+    if (marker < 0 || (markers.get(field) ?? -1) >= wanted) continue;
     if (offsets.has(field) || topics.has(markerParts(field).topicId)) return false;
   }
   return true;

@@ -102,6 +102,19 @@ describe('what a shard shows', () => {
     expect(shown(shard)).toEqual({ a: 9 });
   });
 
+  test('goes on where the log became shorter, and the markers and the commit with it', async () => {
+    const shard = await one();
+    for (const bytes of [5, 2, 1]) await shard.add('t', [[service('a'), bytes, 1]]);
+    await shard.show();
+    shard.committed = 1;
+    await shard.ledger.move(shard.shard, FIELD, 3, 1);
+    shard.marker = 1;
+    await shard.look();
+    await shard.add('t', [[service('a'), 10, 1]]);
+    await shard.show();
+    expect(shown(shard)).toEqual({ a: 18 });
+  });
+
   test('another owner shows nothing before lost writes are made up for', async () => {
     const shard = await one();
     await shard.add('t', [[service('a'), 5, 1]]);
