@@ -2,9 +2,12 @@
  * What a real Prometheus believes at the end of a seed. One job scrapes with the relabeling that we ship; another one
  * keeps `instance`, and the shipped recording rule makes one series of what the replicas show.
  */
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse, stringify } from 'yaml';
 import { type AccountTotals, isOfTenant } from '../support/fleet-ledger.ts';
+import { type RuleFile, ruleText } from '../support/rules.ts';
+import { removeScratch, scratchDirectory } from '../support/services/process.ts';
 import { type Labels, type Prometheus, startPrometheus } from '../support/services/prometheus.ts';
 import type { Replica } from '../support/services/replica.ts';
 import { shippedScrapeConfig } from '../support/shipped-scrape.ts';
@@ -15,19 +18,19 @@ const BYTES = 'tempo_usage_tracker_bytes_received_total';
 const TENANT_BYTES = 'tempo_usage_tracker_tenant_bytes_total';
 const SHIPPED_JOB = 'tracetally';
 const INSTANCE_JOB = 'tracetally-by-instance';
-const RULES = join(import.meta.dirname, '../../deploy/prometheus/recording.yaml');
+const MERGE_RULES = 'merge.yaml';
 const OVERFLOW = '__overflow__';
 
 /** The ways to ask: metric, job. */
 const WAYS = [
   { name: 'increase()', job: SHIPPED_JOB, of: (metric: string) => metric },
-  { name: 'the recording rule', job: INSTANCE_JOB, of: (metric: string) => `fleet:${metric}:max3m` },
+  { name: 'the recording rule', job: INSTANCE_JOB, of: (metric: string) => `merged:${metric}` },
 ] as const;
 
 type Job = { job_name: string; metrics_path: string; scrape_timeout: string; static_configs: unknown };
 type Config = { global: Record<string, string>; scrape_configs: Job[]; rule_files: string[] };
 
-export function startTruthPrometheus(replicas: readonly Replica[]): Promise<Prometheus> {
+export async function startTruthPrometheus(replicas: readonly Replica[]): Promise<Prometheus> {
   const targets = replicas.map(({ port }) => `127.0.0.1:${port}`);
   const config = parse(shippedScrapeConfig(targets, '1s')) as Config;
   const shipped = config.scrape_configs.find(({ job_name: name }) => name === SHIPPED_JOB)!;
@@ -39,8 +42,18 @@ export function startTruthPrometheus(replicas: readonly Replica[]): Promise<Prom
     static_configs: statics,
   });
   config.global.evaluation_interval = '1s';
-  config.rule_files = [RULES];
-  return startPrometheus({ configYaml: stringify(config) });
+  const { groups } = parse(ruleText(MERGE_RULES)) as RuleFile;
+  const directory = scratchDirectory('rules');
+  const file = join(directory, MERGE_RULES);
+  // A minute of this test is an hour of production.
+  writeFileSync(file, stringify({ groups: groups.map((group) => ({ ...group, interval: '1s' })) }));
+  config.rule_files = [file];
+  const prometheus = await startPrometheus({ configYaml: stringify(config) });
+  const stop = async () => {
+    await prometheus.stop();
+    removeScratch(directory);
+  };
+  return { ...prometheus, stop };
 }
 
 /**
