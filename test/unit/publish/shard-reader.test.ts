@@ -107,7 +107,7 @@ describe('what a shard shows', () => {
     for (const bytes of [5, 2, 1]) await shard.add('t', [[service('a'), bytes, 1]]);
     await shard.show();
     shard.committed = 1;
-    await shard.ledger.move(shard.shard, FIELD, 3, 1);
+    await shard.ledger.move(shard.shard, FIELD, 3, 1, 'truncated');
     shard.marker = 1;
     await shard.look();
     await shard.add('t', [[service('a'), 10, 1]]);
