@@ -69,7 +69,7 @@ export type Plan = {
 };
 
 /** Of each kind, how many a seed takes. */
-const TAKES = { replica: 2, broker: 3, traffic: 1, lone: 1 } as const;
+const TAKES = { replica: 1, broker: 2, traffic: 1, lone: 1 } as const;
 const REDIS_TAKES: Readonly<Record<RedisForm, number>> = { single: 4, sentinel: 2, cluster: 2 };
 /** Lost writes and a dead broker at once are one trouble too many only for the writer of the truth: aborted transactions need quiet brokers. */
 const NEEDS_BROKERS: ReadonlySet<FaultName> = new Set(['aborted-transactions', 'partitions-added', 'cardinality-bomb']);

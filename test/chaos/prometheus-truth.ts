@@ -20,6 +20,7 @@ const SHIPPED_JOB = 'tracetally';
 const INSTANCE_JOB = 'tracetally-by-instance';
 const MERGE_RULES = 'merge.yaml';
 const OVERFLOW = '__overflow__';
+const SCRAPE_S = 2;
 
 /** The ways to ask: metric, job. */
 const WAYS = [
@@ -32,7 +33,7 @@ type Config = { global: Record<string, string>; scrape_configs: Job[]; rule_file
 
 export async function startTruthPrometheus(replicas: readonly Replica[]): Promise<Prometheus> {
   const targets = replicas.map(({ port }) => `127.0.0.1:${port}`);
-  const config = parse(shippedScrapeConfig(targets, '1s')) as Config;
+  const config = parse(shippedScrapeConfig(targets, `${SCRAPE_S}s`)) as Config;
   const shipped = config.scrape_configs.find(({ job_name: name }) => name === SHIPPED_JOB)!;
   const { metrics_path: path, scrape_timeout: timeout, static_configs: statics } = shipped;
   config.scrape_configs.push({
@@ -57,22 +58,29 @@ export async function startTruthPrometheus(replicas: readonly Replica[]): Promis
 }
 
 /**
- * What a plan makes legitimate. After lost writes a series that had a place may be in overflow, and what it has shown
+ * What is legitimate. `holdS`: what is born in a hole of its tenant that is longer than the hold has no zero. By the
+ * plan: after lost writes a series that had a place may be in overflow, and what it has shown
  * stays in Prometheus; what is born in the replay has no zero. With other dimensions the overflow has another label set.
  */
-export type Excuses = { readonly lostWrites: boolean; readonly dimensions: boolean };
+export type Excuses = { readonly lostWrites: boolean; readonly dimensions: boolean; readonly holdS: number };
 
 const LOSING: ReadonlySet<FaultName> = new Set(['redis-forgets', 'failover-losing-writes', 'node-comes-back-older']);
 
-export function excusesOf(plan: Plan): Excuses {
+export function excusesOf(plan: Plan, holdS: number): Excuses {
   const names = plan.steps.flatMap(({ faults }) => faults.map(({ name }) => name));
-  return { lostWrites: names.some((name) => LOSING.has(name)), dimensions: names.includes('dimensions-changed') };
+  return {
+    lostWrites: names.some((name) => LOSING.has(name)),
+    dimensions: names.includes('dimensions-changed'),
+    holdS,
+  };
 }
 
 type Stored = {
   readonly first: number;
   readonly last: number;
   readonly dips: number;
+  /** The longest time between two samples, s. */
+  readonly hole: number;
   /** Rounded: no sample lies exactly on the borders of the range. */
   readonly increase: number;
 };
@@ -109,9 +117,15 @@ async function judgeOnce(
 ): Promise<PrometheusVerdict> {
   const problems: string[] = [];
   let [series, bornHigh] = [0, 0];
+  const holes = new Set<string>();
   for (const { name, job, of } of WAYS) {
     const tenants = await storedSeries(prometheus, `${of(TENANT_BYTES)}{job="${job}"}`, startedS);
-    const judged = { excuses, what: `${name}, ` };
+    // An instant later than the hold may be over before the first scrape after it.
+    if (job === SHIPPED_JOB)
+      for (const [key, { hole }] of tenants)
+        if (hole > excuses.holdS - 3 * SCRAPE_S) holes.add(labelsOf(key).tenant ?? '');
+    const mayBeBornHigh = (labels: Labels) => excuses.lostWrites || holes.has(labels.tenant ?? '');
+    const judged = { mayBeBornHigh, what: `${name}, ` };
     bornHigh += compare(problems, tenants, tenantTruth(totals), { ...judged, isLoose: () => false });
     const seen = await storedSeries(prometheus, `${of(BYTES)}{job="${job}"}`, startedS);
     const wanted = seriesTruth(totals);
@@ -125,8 +139,8 @@ async function judgeOnce(
 }
 
 type Judged = {
-  readonly excuses: Excuses;
   readonly what: string;
+  mayBeBornHigh(labels: Labels): boolean;
   /** Series that need not be there as the ledger has them. */
   isLoose(labels: Labels): boolean;
 };
@@ -136,12 +150,12 @@ function compare(
   problems: string[],
   seen: ReadonlyMap<string, Stored>,
   wanted: ReadonlyMap<string, number>,
-  { excuses, what, isLoose }: Judged,
+  { mayBeBornHigh, what, isLoose }: Judged,
 ): number {
   let bornHigh = 0;
   for (const key of new Set([...seen.keys(), ...wanted.keys()])) {
     const [stored, value] = [seen.get(key), wanted.get(key)];
-    const labels = Object.fromEntries(JSON.parse(key) as [string, string][]);
+    const labels = labelsOf(key);
     if (stored !== undefined && stored.dips > 0) problems.push(`${what}${key}: ${stored.dips} resets`);
     if (isLoose(labels)) continue;
     if (stored === undefined || value === undefined) {
@@ -150,7 +164,7 @@ function compare(
       continue;
     }
     if (stored.last !== value) problems.push(`${what}${key}: shown as ${stored.last} for ${value}`);
-    else if (stored.first > 0 && excuses.lostWrites) bornHigh += 1;
+    else if (stored.first > 0 && mayBeBornHigh(labels)) bornHigh += 1;
     else if (stored.increase !== value)
       problems.push(`${what}${key}: increased by ${stored.increase} for ${value}, first seen at ${stored.first}`);
   }
@@ -184,6 +198,10 @@ function keyOf(labels: Labels): string {
   return JSON.stringify(own.sort());
 }
 
+function labelsOf(key: string): Labels {
+  return Object.fromEntries(JSON.parse(key) as [string, string][]);
+}
+
 /** Every series of a selector, with its increase at the moment of its last sample: later, Prometheus adds what it believes to have come. */
 async function storedSeries(
   prometheus: Prometheus,
@@ -198,7 +216,8 @@ async function storedSeries(
     const dips = values.filter(({ value }, i) => i > 0 && value < values[i - 1]!.value).length;
     const last = values.at(-1)!;
     if (found.has(key)) throw new Error(`${selector} is stored twice for ${key}`);
-    found.set(key, { first: values[0]!.value, last: last.value, dips, increase: Number.NaN });
+    const hole = Math.max(0, ...values.slice(1).map(({ atS }, i) => atS - values[i]!.atS));
+    found.set(key, { first: values[0]!.value, last: last.value, dips, hole, increase: Number.NaN });
     times.set(last.atS, [...(times.get(last.atS) ?? []), key]);
   }
   for (const [atS, keys] of times) {

@@ -94,12 +94,15 @@ async function verdict(stage: Stage, problems: string[], tell: Tell): Promise<nu
   problems.push(...(await compareWithLogs(stage)).slice(0, 10));
   const totals = await totalsOf(stage);
   const judged = await judgePrometheus(stage.prometheus, totals, {
-    excuses: excusesOf(stage.plan),
+    excuses: excusesOf(stage.plan, BIRTH_HOLD_S),
     startedS: stage.startedS,
     timeoutMs: PROMETHEUS_PATIENCE_MS,
   });
   problems.push(...judged.problems.slice(0, 20));
-  const born = judged.bornHigh === 0 ? '' : `, ${judged.bornHigh} born without a zero in a replay (stated)`;
+  const born =
+    judged.bornHigh === 0
+      ? ''
+      : `, ${judged.bornHigh} born without a zero, in a replay or a hole longer than the hold (stated)`;
   tell(`  Prometheus: ${judged.series} series, ${judged.problems.length} differ${born}`);
   for (const metric of [
     'tracetally_audit_failures_total',

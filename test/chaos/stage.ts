@@ -23,8 +23,8 @@ export const PREFIX = 'tracetally';
 const REPLICAS = 4;
 const PARTITIONS = 6;
 const RECORDS_PER_SECOND = 15;
-/** Later than any hole of a plan, so that no birth misses its zero but for lost writes. */
-export const BIRTH_HOLD_S = 15;
+/** Longer than the holes of a plan, so that no birth misses its zero but for lost writes; a busy machine makes them long. */
+export const BIRTH_HOLD_S = 40;
 const FIRST_LIMIT = 250;
 
 /** What all replicas are given, beside what is their own. Changed by rolling restarts. */
