@@ -37,6 +37,13 @@ export const watchRecords = (metrics: SelfMetrics, logger: Logger): WatchRecords
       .limited(`discarded_${reason}`)
       .warn({ reason, detail, topic, partition, offset: record.offset, bytes, begins }, 'record_discarded');
   },
+  regionDiscarded: (reason, bytes, record, where, detail) => {
+    metrics.bytesDiscarded.add(reason, bytes);
+    const { topic, partition } = where;
+    logger
+      .limited(`region_discarded_${reason}`)
+      .warn({ reason, detail, topic, partition, offset: record.offset, bytes }, 'region_discarded');
+  },
 });
 
 export const watchWorker = (metrics: SelfMetrics, logger: Logger, health: Health, isEmbedded: boolean): WatchWorker => {

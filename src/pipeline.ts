@@ -12,16 +12,17 @@
  */
 import { type Accounting, tallyOf } from './attribution/accounting.ts';
 import { type DiscardReason, discardReasonOf } from './attribution/discard.ts';
+import { type OwnedRegion, RegionReader } from './attribution/regions.ts';
 import { RECORDS_TENANT } from './attribution/reserved.ts';
 import { SeriesTable, type TenantSettings } from './attribution/series-table.ts';
 import type { Tally } from './attribution/tally.ts';
-import type { TenantChain } from './attribution/tenant.ts';
+import type { RegionTenants, TenantResolver } from './attribution/tenant.ts';
 import type { SourceRecord, TopicPartition } from './kafka/port.ts';
 import { RECORDS_LABEL, RECORDS_TRACKER, shardOf } from './ledger/keys.ts';
 import type { Gather, RecordSink } from './ledger/worker.ts';
 import { Decoder, type Encoding } from './otlp/decode.ts';
-import type { ForeignFormat } from './otlp/foreign.ts';
-import { malformedText } from './otlp/malformed.ts';
+import type { ForeignFormat, ForeignRecord } from './otlp/foreign.ts';
+import { type Malformed, malformedText } from './otlp/malformed.ts';
 
 /** What becomes of records, told once for each. Must not throw. */
 export type WatchRecords = {
@@ -31,10 +32,18 @@ export type WatchRecords = {
    */
   accepted(bytes: number, spans: number, clamped: number, recordBytes: number): void;
   discarded(reason: DiscardReason, record: SourceRecord, where: TopicPartition, detail: string): void;
+  /** A region of a record that is accepted otherwise. `bytes`: its share of the record's value. */
+  regionDiscarded(
+    reason: DiscardReason,
+    bytes: number,
+    record: SourceRecord,
+    where: TopicPartition,
+    detail: string,
+  ): void;
 };
 
 export type PipelineOptions = {
-  readonly tenants: Pick<TenantChain, 'resolve'>;
+  readonly tenants: TenantResolver;
   readonly settings: (tenant: string) => TenantSettings;
   readonly maxLabelValueLength: number;
   /** Of a topic's records; `auto` where it is not given. */
@@ -67,6 +76,7 @@ export class Pipeline {
   readonly #options: PipelineOptions;
   readonly #tally: Tally;
   readonly #decoder = new Decoder();
+  readonly #regions = new RegionReader();
   readonly #shards = new Map<string, number>();
   #table: SeriesTable;
   #fates = new Map<string, number>();
@@ -87,47 +97,124 @@ export class Pipeline {
     if (isOtherSignal(record)) {
       return this.#discard('other_signal', `the header ${SIGNAL_HEADER} names no traces`, record, where, sink);
     }
-    const owner = this.#options.tenants.resolve(record.headers);
+    const owner = this.#options.tenants.resolve(record, where.topic);
     if (record.value === null) return this.#discard('null_value', 'the value is null', record, where, sink);
     if (owner.kind === 'discard') return this.#discard(owner.reason, owner.text, record, where, sink);
-    const shard = this.#shardOf(owner.tenant);
-    if (!sink.wants(shard) && !sink.wants(RECORDS_SHARD)) return;
+    const shard = owner.kind === 'tenant' ? this.#shardOf(owner.tenant) : null;
+    if (shard !== null && !sink.wants(shard) && !sink.wants(RECORDS_SHARD)) return;
     if (this.#table.size >= TABLE_SLOTS || this.#table.footprint >= TABLE_BYTES) this.#table = this.#newTable();
 
-    // decode, attribute
-    const tally = this.#tally;
+    // decode
     const decoded = this.#decoder.decode(record.value, this.#options.encoding?.(where.topic) ?? 'auto');
-    const refused = Buffer.isBuffer(decoded)
-      ? tally.attribute(decoded, this.#table, this.#table.plan(owner.tenant))
-      : decoded;
-    if (refused !== null) {
-      const detail = refused.kind === 'malformed' ? malformedText(refused) : FOREIGN_TEXTS[refused.format];
-      return this.#discard(discardReasonOf(refused), detail, record, where, sink);
-    }
+    if (!Buffer.isBuffer(decoded)) return this.#refuse(decoded, record, where, sink);
 
-    // gather
+    // attribute, gather
+    const malformed =
+      owner.kind === 'regions'
+        ? this.#gatherRegions(decoded, owner, record, where, sink)
+        : this.#gatherWhole(decoded, owner.tenant, record, sink);
+    if (malformed !== null) this.#refuse(malformed, record, where, sink);
+  };
+
+  #gatherWhole(decoded: Buffer, tenant: string, record: SourceRecord, sink: RecordSink): Malformed | null {
+    const tally = this.#tally;
+    const malformed = tally.attribute(decoded, this.#table, this.#table.plan(tenant));
+    if (malformed !== null) return malformed;
+    const shard = this.#shardOf(tenant);
     if (sink.wants(shard)) {
       const { slots, values, rows } = tally;
       for (let row = 0; row < rows; row++)
         sink.add(shard, this.#table, slots[row]!, values[2 * row]!, values[2 * row + 1]!);
     }
-    this.#count('accepted', record.value.length, sink);
-    this.#options.watch.accepted((decoded as Buffer).length, tally.spans, tally.clamped, record.value.length);
-  };
+    const bytes = record.value!.length;
+    this.#count('accepted', bytes, 1, sink);
+    this.#options.watch.accepted(decoded.length, tally.spans, tally.clamped, bytes);
+    return null;
+  }
+
+  /** Nothing is gathered before all of the record is known to be sound: it is accepted or malformed as a whole. */
+  #gatherRegions(
+    decoded: Buffer,
+    tenants: RegionTenants,
+    record: SourceRecord,
+    where: TopicPartition,
+    sink: RecordSink,
+  ): Malformed | null {
+    const regions = this.#regions.read(decoded, tenants);
+    if ('kind' in regions) return regions;
+    const { owner } = regions.find((region) => region.owner.kind === 'tenant') ?? regions[0]!;
+    if (owner.kind === 'discard') {
+      this.#discard(owner.reason, owner.text, record, where, sink);
+      return null;
+    }
+    if (regions.every((region) => region.owner.kind === 'tenant' && region.owner.tenant === owner.tenant))
+      return this.#gatherWhole(decoded, owner.tenant, record, sink);
+
+    const tally = this.#tally;
+    const held: [shard: number, slot: number, bytes: number, spans: number][] = [];
+    let spans = 0;
+    let clamped = 0;
+    for (const { owner: own, start, end, beside } of regions) {
+      if (own.kind === 'discard') continue;
+      const plan = this.#table.plan(own.tenant);
+      const malformed = tally.attribute(decoded.subarray(start, end), this.#table, plan, beside);
+      if (malformed !== null) return { ...malformed, position: malformed.position + start };
+      spans += tally.spans;
+      clamped += tally.clamped;
+      const shard = this.#shardOf(own.tenant);
+      if (!sink.wants(shard)) continue;
+      const { slots, values, rows } = tally;
+      for (let row = 0; row < rows; row++) held.push([shard, slots[row]!, values[2 * row]!, values[2 * row + 1]!]);
+    }
+    for (const [shard, slot, bytes, count] of held) sink.add(shard, this.#table, slot, bytes, count);
+    this.#settleFates(decoded.length, regions, { spans, clamped }, record, where, sink);
+    return null;
+  }
+
+  /** Of a record with regions of somebody: it is accepted, but for the bytes of nobody's. */
+  #settleFates(
+    decodedBytes: number,
+    regions: readonly OwnedRegion[],
+    { spans, clamped }: { readonly spans: number; readonly clamped: number },
+    record: SourceRecord,
+    where: TopicPartition,
+    sink: RecordSink,
+  ): void {
+    const total = record.value!.length;
+    let taken = 0;
+    let discarded = 0;
+    for (const { owner, start, end, beside } of regions) {
+      if (owner.kind === 'tenant') continue;
+      const before = Math.floor((taken * total) / decodedBytes);
+      taken += end - start + beside;
+      // Of a value in another encoding the region's share.
+      const bytes = Math.floor((taken * total) / decodedBytes) - before;
+      discarded += bytes;
+      this.#count(owner.reason, bytes, 0, sink);
+      this.#options.watch.regionDiscarded(owner.reason, bytes, record, where, owner.text);
+    }
+    this.#count('accepted', total - discarded, 1, sink);
+    this.#options.watch.accepted(decodedBytes - taken, spans, clamped, total);
+  }
+
+  #refuse(refusal: Malformed | ForeignRecord, record: SourceRecord, where: TopicPartition, sink: RecordSink): void {
+    const detail = refusal.kind === 'malformed' ? malformedText(refusal) : FOREIGN_TEXTS[refusal.format];
+    this.#discard(discardReasonOf(refusal), detail, record, where, sink);
+  }
 
   #discard(reason: DiscardReason, detail: string, record: SourceRecord, where: TopicPartition, sink: RecordSink): void {
-    this.#count(reason, record.value?.length ?? 0, sink);
+    this.#count(reason, record.value?.length ?? 0, 1, sink);
     this.#options.watch.discarded(reason, record, where, detail);
   }
 
-  #count(outcome: string, bytes: number, sink: RecordSink): void {
+  #count(outcome: string, bytes: number, records: number, sink: RecordSink): void {
     if (!sink.wants(RECORDS_SHARD)) return;
     let slot = this.#fates.get(outcome);
     if (slot === undefined) {
       slot = this.#table.reserved(RECORDS_TENANT, RECORDS_TRACKER, { [RECORDS_LABEL]: outcome });
       this.#fates.set(outcome, slot);
     }
-    sink.add(RECORDS_SHARD, this.#table, slot, bytes, 1);
+    sink.add(RECORDS_SHARD, this.#table, slot, bytes, records);
   }
 
   #shardOf(tenant: string): number {

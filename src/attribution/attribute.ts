@@ -47,10 +47,11 @@ export class Attributor extends Tally implements TraceVisitor {
 
   /** For the scanner. */
   record(regions: number, outside: number): void {
+    const rest = outside + this.beside;
     if (regions > 0) {
-      this.#perRegion.start(outside, regions);
-    } else if (outside > 0) {
-      this.open(null, outside, 0, 0);
+      this.#perRegion.start(rest, regions);
+    } else if (rest > 0) {
+      this.open(null, rest, 0, 0);
     }
   }
 

@@ -25,6 +25,8 @@ export abstract class Tally {
   clamped = 0;
 
   protected plan!: TenantPlan;
+  /** Bytes that belong to what is read without being in it. */
+  protected beside = 0;
   #table!: SeriesTable;
   #bytes: Buffer = NOTHING;
   /** Of the region at hand: numbers of the resource's values and, at the span before, of the span's, by column. */
@@ -40,14 +42,16 @@ export abstract class Tally {
 
   /**
    * Attributes a record. Malformed: there are no results, whatever was found before the fault. A record of no bytes
-   * has no rows. `plan` must be of `table`. Keeps nothing of `value`.
+   * has no rows. `plan` must be of `table`. `beside`: bytes to be spread over the regions with those that are in none.
+   * Keeps nothing of `value`.
    */
-  attribute(value: Buffer, table: SeriesTable, plan: TenantPlan): Malformed | null {
+  attribute(value: Buffer, table: SeriesTable, plan: TenantPlan, beside = 0): Malformed | null {
     this.rows = 0;
     this.spans = 0;
     this.clamped = 0;
     this.#table = table;
     this.plan = plan;
+    this.beside = beside;
     this.#bytes = value;
     const malformed = this.read(value);
     this.#bytes = NOTHING;

@@ -1,6 +1,6 @@
 /** `replay`: counts OTLP from files as the service would, without Kafka and without Redis. */
 import { MISSING } from '../attribution/label-value.ts';
-import type { TenantChain } from '../attribution/tenant.ts';
+import type { TenantResolver } from '../attribution/tenant.ts';
 import type { Gather } from '../ledger/worker.ts';
 import type { Encoding } from '../otlp/decode.ts';
 import { Pipeline } from '../pipeline.ts';
@@ -62,7 +62,7 @@ type Watch = {
 const gatherFor = (counting: Counting, encoding: Encoding, watch: Watch): Gather => {
   const { tenant, tracker, dimensions, limit, staleS, maxLabelValueLength, accounting } = counting;
   const settings = { trackers: [{ name: tracker, dimensions, limit, staleS }] };
-  const tenants: Pick<TenantChain, 'resolve'> = { resolve: () => ({ kind: 'tenant', tenant }) };
+  const tenants: TenantResolver = { resolve: () => ({ kind: 'tenant', tenant }) };
   const pipeline = new Pipeline({
     tenants,
     settings: () => settings,
@@ -72,6 +72,7 @@ const gatherFor = (counting: Counting, encoding: Encoding, watch: Watch): Gather
     watch: {
       accepted: watch.accepted,
       discarded: (reason, _record, _where, detail) => watch.discarded(reason, detail),
+      regionDiscarded: () => {},
     },
   });
   return pipeline.gather;

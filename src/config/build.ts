@@ -64,7 +64,20 @@ const kafka = (values: Values['kafka'], contents: Contents): Config['kafka'] => 
   maxBytesPerPartition: values.max_bytes_per_partition,
 });
 
-const tenantSource = (text: string): TenantSource => ({ kind: 'header', name: text.slice('header:'.length) });
+const tenantSource = (text: string): TenantSource => {
+  const colon = text.indexOf(':');
+  const rest = text.slice(colon + 1);
+  switch (text.slice(0, Math.max(0, colon))) {
+    case 'header':
+      return { kind: 'header', name: rest };
+    case 'topic':
+      return { kind: 'topic', pattern: rest };
+    case 'resource':
+      return { kind: 'resource', attribute: rest };
+    default:
+      return { kind: 'key' };
+  }
+};
 
 const numbers = ({ publish, usage }: Values): Config['publish']['numbers'] => {
   if (publish.numbers !== 'auto') return publish.numbers;

@@ -29,7 +29,11 @@ export type RedisServer =
   | { readonly kind: 'cluster'; readonly nodes: readonly HostPort[] }
   | { readonly kind: 'sentinel'; readonly sentinels: readonly HostPort[]; readonly master: string };
 
-export type TenantSource = { readonly kind: 'header'; readonly name: string };
+export type TenantSource =
+  | { readonly kind: 'header'; readonly name: string }
+  | { readonly kind: 'key' }
+  | { readonly kind: 'topic'; readonly pattern: string }
+  | { readonly kind: 'resource'; readonly attribute: string };
 
 export type Encoding = 'auto' | 'otlp_proto' | 'otlp_json' | 'tempo_push_bytes';
 

@@ -111,10 +111,23 @@ const timeProblems = ({ kafka, ledger, publish, usage }: Values): readonly strin
       )),
 ];
 
-const tenantProblems = ({ tenants }: Values): readonly string[] =>
-  tenants.from.length === 0 && tenants.default === ''
+const patternProblem = (source: string): string | null => {
+  const pattern = /^topic:(.*)$/.exec(source)?.[1];
+  if (pattern === undefined) return null;
+  try {
+    new RegExp(pattern, 'u');
+  } catch (error) {
+    return `tenants.from: "${source}": ${(error as Error).message}`;
+  }
+  return pattern.includes('(?<tenant>') ? null : `tenants.from: "${source}" needs a group (?<tenant>...)`;
+};
+
+const tenantProblems = ({ tenants }: Values): readonly string[] => [
+  ...(tenants.from.length === 0 && tenants.default === ''
     ? ['tenants: from and default are both empty, so every record would be discarded']
-    : [];
+    : []),
+  ...tenants.from.flatMap((source) => patternProblem(source) ?? []),
+];
 
 const ENCODINGS: readonly string[] = SETTINGS.kafka.encoding.choices;
 

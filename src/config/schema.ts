@@ -233,11 +233,11 @@ export const SETTINGS = {
   },
   tenants: {
     from: {
-      doc: "Where a record's tenant is looked for, in this order: header:NAME. The first value that is not empty decides.",
+      doc: "Where a record's tenant is looked for, in this order: header:NAME, key, topic:REGEX with a group (?<tenant>...), resource:ATTRIBUTE (one record can then hold several tenants). The first value that is not empty decides.",
       format: 'list',
       default: ['header:X-Scope-OrgID'],
-      pattern: /^header:.+$/,
-      expected: 'header:NAME',
+      pattern: /^(?:(?:header|topic|resource):.+|key)$/,
+      expected: 'header:NAME, key, topic:REGEX and resource:ATTRIBUTE',
     },
     default: {
       doc: 'The tenant where no source has a value. Empty: such a record is discarded.',

@@ -121,11 +121,11 @@ export type TraceVisitor = {
   /** First. `outside`: bytes of the record in no region. */
   record(regions: number, outside: number): void;
   /**
-   * A ResourceSpans with its tag and length; `own`: what of it its spans take. Its resource's values are in
-   * `resource`, for the columns of the keys asked for. Answers what it wants to know of the spans: with
+   * A ResourceSpans with its tag and length, from `start` on; `own`: what of it its spans take. Its resource's values are
+   * in `resource`, for the columns of the keys asked for. Answers what it wants to know of the spans: with
    * `KeySet.NONE` they are not looked into and `span` is not called.
    */
-  region(resource: Values, bytes: number, spans: number, own: number): KeySet;
+  region(resource: Values, bytes: number, spans: number, own: number, start: number): KeySet;
   /** A span with its tag and length. */
   span(values: Values, own: number): void;
 };
@@ -180,7 +180,7 @@ export class Scanner {
     this.#regionSpans = 0;
     this.#regionOwn = 0;
     if (!this.#outline(start, end)) return false;
-    this.#spanKeys = visitor.region(this.#resource, end - head, this.#regionSpans, this.#regionOwn);
+    this.#spanKeys = visitor.region(this.#resource, end - head, this.#regionSpans, this.#regionOwn, head);
     return this.#spanKeys.size === 0 || this.#regionSpans === 0 || this.#spans(start, end, visitor);
   }
 

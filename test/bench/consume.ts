@@ -95,6 +95,7 @@ async function readWithOurs(): Promise<void> {
       accepted: (bytes) => {
         isComplete = count(bytes);
       },
+      regionDiscarded: () => {},
       discarded: (reason) => {
         throw new Error(`a record of the corpus was discarded: ${reason}`);
       },

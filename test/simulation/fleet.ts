@@ -91,7 +91,7 @@ export class Fleet {
       tenants: new TenantChain([{ kind: 'header', name: 'X-Scope-OrgID' }], DEFAULT_TENANT),
       settings: () => ({ trackers: [{ name: TRACKER, dimensions: DIMENSIONS, limit, staleS: plan.staleS }] }),
       maxLabelValueLength: 2048,
-      watch: { accepted: () => {}, discarded: () => {} },
+      watch: { accepted: () => {}, discarded: () => {}, regionDiscarded: () => {} },
     });
     return new Worker({
       source,

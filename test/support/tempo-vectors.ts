@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import type { Accounting } from '../../src/attribution/accounting.ts';
 import { parseDimensions } from '../../src/attribution/dimensions.ts';
-import type { TenantChain } from '../../src/attribution/tenant.ts';
+import type { TenantResolver } from '../../src/attribution/tenant.ts';
 import { type CountedSeries, ReplayRun } from '../../src/commands/replay-run.ts';
 import { shardOf } from '../../src/ledger/keys.ts';
 import { Pipeline } from '../../src/pipeline.ts';
@@ -103,7 +103,7 @@ export const runVector = async (vector: Vector, accounting: Accounting): Promise
     const names = parsed.dimensions.map(({ label }) => label);
     labels.set(tenant, new Set(names));
     // A tenant id that no header may carry is a label value all the same.
-    const tenants: Pick<TenantChain, 'resolve'> = { resolve: () => ({ kind: 'tenant', tenant }) };
+    const tenants: TenantResolver = { resolve: () => ({ kind: 'tenant', tenant }) };
     const tracker = { name: TRACKER, dimensions: parsed.dimensions, limit, staleS: staleSecondsOf(vector) };
     const { gather } = new Pipeline({
       tenants,
@@ -116,6 +116,7 @@ export const runVector = async (vector: Vector, accounting: Accounting): Promise
           counts.acceptedBytes += bytes;
           counts.clamped += clamped;
         },
+        regionDiscarded: () => {},
         discarded: () => void refused.set(batch, (refused.get(batch) ?? 0) + 1),
       },
     });

@@ -1,5 +1,6 @@
 /** A walk through one record, from its bytes to what is gathered. */
 import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
 import { parseDimensions } from '../../src/attribution/dimensions.ts';
 import { RECORDS_TENANT } from '../../src/attribution/reserved.ts';
 import { decodeSeriesKey } from '../../src/attribution/series-key.ts';
@@ -51,10 +52,20 @@ class Rows implements RecordSink {
 
 const discards: string[] = [];
 const pipeline = new Pipeline({
-  tenants: new TenantChain([{ kind: 'header', name: 'X-Scope-OrgID' }], ''),
+  tenants: new TenantChain(
+    [
+      { kind: 'header', name: 'X-Scope-OrgID' },
+      { kind: 'resource', attribute: 'tenant.id' },
+    ],
+    '',
+  ),
   settings: () => ({ trackers: [{ name: 'cost-attribution', dimensions, limit: 10, staleS: 900 }] }),
   maxLabelValueLength: 2048,
-  watch: { accepted: () => {}, discarded: (reason, _record, _where, detail) => discards.push(`${reason}: ${detail}`) },
+  watch: {
+    accepted: () => {},
+    discarded: (reason, _record, _where, detail) => discards.push(`${reason}: ${detail}`),
+    regionDiscarded: (reason, bytes) => discards.push(`${reason}: ${bytes} bytes`),
+  },
 });
 
 const record = (value: Buffer | null, tenant: string | null): SourceRecord => ({
@@ -167,4 +178,92 @@ test('nothing of a record is kept but copies: its memory is written over when th
   }
   expect(rows.of('kept').map(({ labels }) => labels.feature)).toEqual(['search', 'cart', 'a'.repeat(300)]);
   expect(rows.rows.filter(({ tenant }) => tenant.startsWith('zz'))).toEqual([]);
+});
+
+describe('a record whose resources name its tenants', () => {
+  const region = (tenant: string | null, ...services: readonly string[]) => ({
+    resource: { attributes: tenant === null ? [] : ([['tenant.id', tenant]] as const) },
+    scopeSpans: [{ spans: services.map((name) => ({ name, attributes: [['feature', name]] as const })) }],
+  });
+  const bytesOf = (rows: Rows, tenant: string): number => rows.of(tenant).reduce((sum, { first }) => sum + first, 0);
+  const fates = (rows: Rows) => rows.of(RECORDS_TENANT).map(({ labels, ...amounts }) => [labels.outcome, amounts]);
+  const encode = (...regions: readonly ReturnType<typeof region>[]) =>
+    encodeRequest({ resourceSpans: regions }, 'descending');
+  const unknown = Buffer.from('98030798030798037f', 'hex');
+
+  test('gives each region to its tenant, and what is in no region to all of them in equal parts', () => {
+    const regions = [region('acme', 'a', 'b'), region('globex', 'a'), region('acme', 'c')];
+    const sizes = regions.map((one) => encode(one).length);
+    const mixed = Buffer.concat([encode(...regions), unknown]);
+    const rows = gather(record(mixed, null));
+    expect(bytesOf(rows, 'acme')).toBe(sizes[0]! + sizes[2]! + 6);
+    expect(bytesOf(rows, 'globex')).toBe(sizes[1]! + 3);
+    expect(rows.of('acme').map(({ labels, second }) => [labels.feature, second])).toEqual([
+      ['a', 1],
+      ['b', 1],
+      ['c', 1],
+    ]);
+    expect(fates(rows)).toEqual([['accepted', expect.objectContaining({ first: mixed.length, second: 1 })]]);
+  });
+
+  test('of one tenant has the series that it has with the tenant in a header', () => {
+    const same = encode(region('acme', 'a', 'b'), region('acme', 'a'));
+    expect(gather(record(same, null)).rows).toEqual(gather(record(same, 'acme')).rows);
+  });
+
+  test("discards the regions of nobody's, and their bytes are counted by the reason", () => {
+    discards.length = 0;
+    const regions = [region('acme', 'a'), region(null, 'a'), region('a/b', 'a')];
+    const sizes = regions.map((one) => encode(one).length);
+    const rows = gather(record(encode(...regions), null));
+    expect(bytesOf(rows, 'acme')).toBe(sizes[0]);
+    expect(fates(rows)).toEqual([
+      ['no_tenant', expect.objectContaining({ first: sizes[1], second: 0 })],
+      ['invalid_tenant', expect.objectContaining({ first: sizes[2], second: 0 })],
+      ['accepted', expect.objectContaining({ first: sizes[0], second: 1 })],
+    ]);
+    expect(discards).toEqual([`no_tenant: ${sizes[1]} bytes`, `invalid_tenant: ${sizes[2]} bytes`]);
+  });
+
+  test('is discarded as a whole where no region is of anybody, and where one of them is broken', () => {
+    const nobody = encode(region(null, 'a'), region('a/b', 'a'));
+    expect(fates(gather(record(nobody, null)))).toEqual([
+      ['no_tenant', expect.objectContaining({ first: nobody.length, second: 1 })],
+    ]);
+    const payload = Buffer.concat([encode(region('globex')).subarray(2), Buffer.from('120412024a05', 'hex')]);
+    const broken = Buffer.concat([encode(region('acme', 'a')), Buffer.from([0x0a, payload.length]), payload]);
+    const rows = gather(record(broken, null));
+    expect(rows.of('acme')).toEqual([]);
+    expect(fates(rows)).toEqual([['malformed', expect.objectContaining({ first: broken.length, second: 1 })]]);
+  });
+
+  test('adds nothing to the shard of a tenant that has counted it already, and still to that of the other', () => {
+    const rows = new Rows();
+    rows.unwanted.add(shardOf('acme'));
+    gather(record(encode(region('acme', 'a'), region('globex', 'a')), null), rows);
+    expect(rows.of('acme')).toEqual([]);
+    expect(rows.of('globex')).toHaveLength(1);
+  });
+
+  test('is counted to the last byte, whatever is in it', () => {
+    const tenants = fc.constantFrom('acme', 'globex', 'initech', null, 'a/b');
+    const regions = fc.array(fc.tuple(tenants, fc.array(fc.constantFrom('a', 'b', 'c'), { maxLength: 3 })), {
+      maxLength: 5,
+    });
+    fc.assert(
+      fc.property(regions, fc.nat(8), (given, extra) => {
+        const request = encode(...given.map(([tenant, services]) => region(tenant, ...services)));
+        const all = Buffer.concat([request, ...Array(extra).fill(Buffer.from('980307', 'hex'))]);
+        const { rows } = gather(record(all, null));
+        const tenantBytes = rows.reduce((sum, { tenant, first }) => sum + (tenant === RECORDS_TENANT ? 0 : first), 0);
+        const of = (accepted: boolean, amount: 'first' | 'second') =>
+          rows
+            .filter(({ tenant, labels }) => tenant === RECORDS_TENANT && (labels.outcome === 'accepted') === accepted)
+            .reduce((sum, row) => sum + row[amount], 0);
+        expect(of(true, 'first') + of(false, 'first')).toBe(all.length);
+        expect(of(true, 'second') + of(false, 'second')).toBe(1);
+        expect(tenantBytes).toBe(of(true, 'first'));
+      }),
+    );
+  });
 });

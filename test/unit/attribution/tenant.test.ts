@@ -1,8 +1,10 @@
-import { expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { RECORDS_TENANT } from '../../../src/attribution/reserved.ts';
-import { parseTenantSource, refuseTenantId, TenantChain } from '../../../src/attribution/tenant.ts';
+import { refuseTenantId, TenantChain, type TenantHeader, type TenantSource } from '../../../src/attribution/tenant.ts';
+import { INT, STRING, Values } from '../../../src/otlp/scan.ts';
 
 const header = (name: string, value: string | Buffer) => ({ name, value: Buffer.from(value as string) });
+const resolve = (from: TenantChain, headers: readonly TenantHeader[]) => from.resolve({ key: null, headers }, 'spans');
 const chain = new TenantChain([{ kind: 'header', name: 'X-Scope-OrgID' }], 'single-tenant');
 const tenant = (id: string) => ({ kind: 'tenant', tenant: id });
 const invalid = (text: string) => ({ kind: 'discard', reason: 'invalid_tenant', text });
@@ -52,8 +54,8 @@ test.each([
     invalid("tenant ID 'a\ufffd' contains unsupported character '\u00ef'"),
   ],
 ])('%s', (_, headers, outcome) => {
-  expect(chain.resolve(headers)).toEqual(outcome);
-  expect(chain.resolve(headers)).toEqual(outcome);
+  expect(resolve(chain, headers)).toEqual(outcome);
+  expect(resolve(chain, headers)).toEqual(outcome);
 });
 
 test('the first source with a value decides', () => {
@@ -64,29 +66,72 @@ test('the first source with a value decides', () => {
     ],
     '',
   );
-  expect(two.resolve([header('second', 'b'), header('first', 'a')])).toEqual(tenant('a'));
-  expect(two.resolve([header('second', 'b'), header('first', '')])).toEqual(tenant('b'));
-  expect(two.resolve([])).toMatchObject({ kind: 'discard', reason: 'no_tenant' });
+  expect(resolve(two, [header('second', 'b'), header('first', 'a')])).toEqual(tenant('a'));
+  expect(resolve(two, [header('second', 'b'), header('first', '')])).toEqual(tenant('b'));
+  expect(resolve(two, [])).toMatchObject({ kind: 'discard', reason: 'no_tenant' });
 });
 
 test('an answer does not depend on the ones before, and nothing of a header is kept', () => {
   const value = Buffer.from('acme');
-  expect(chain.resolve([{ name: 'X-Scope-OrgID', value }])).toEqual(tenant('acme'));
+  expect(resolve(chain, [{ name: 'X-Scope-OrgID', value }])).toEqual(tenant('acme'));
   value.write('evil');
-  expect(chain.resolve([{ name: 'X-Scope-OrgID', value }])).toEqual(tenant('evil'));
-  expect(chain.resolve([header('X-Scope-OrgID', 'acme')])).toEqual(tenant('acme'));
-  expect(chain.resolve([{ name: 'X-Scope-OrgID', value }])).toEqual(tenant('evil'));
-  for (let i = 0; i < 3000; i++) expect(chain.resolve([header('X-Scope-OrgID', `t${i}`)])).toEqual(tenant(`t${i}`));
-  expect(chain.resolve([header('X-Scope-OrgID', 'a'.repeat(200))])).toEqual(
+  expect(resolve(chain, [{ name: 'X-Scope-OrgID', value }])).toEqual(tenant('evil'));
+  expect(resolve(chain, [header('X-Scope-OrgID', 'acme')])).toEqual(tenant('acme'));
+  expect(resolve(chain, [{ name: 'X-Scope-OrgID', value }])).toEqual(tenant('evil'));
+  for (let i = 0; i < 3000; i++) expect(resolve(chain, [header('X-Scope-OrgID', `t${i}`)])).toEqual(tenant(`t${i}`));
+  expect(resolve(chain, [header('X-Scope-OrgID', 'a'.repeat(200))])).toEqual(
     invalid('tenant ID is too long: max 150 characters'),
   );
-  const huge = chain.resolve([header('X-Scope-OrgID', '|'.repeat(1_000_000))]);
+  const huge = resolve(chain, [header('X-Scope-OrgID', '|'.repeat(1_000_000))]);
   expect([huge.kind, JSON.stringify(huge).length < 1000]).toEqual(['discard', true]);
-  expect(chain.resolve([header('X-Scope-OrgID', 'a'.repeat(150))])).toEqual(tenant('a'.repeat(150)));
+  expect(resolve(chain, [header('X-Scope-OrgID', 'a'.repeat(150))])).toEqual(tenant('a'.repeat(150)));
 });
 
-test('sources as configuration spells them', () => {
-  expect(parseTenantSource('header:X-Scope-OrgID')).toEqual({ kind: 'header', name: 'X-Scope-OrgID' });
-  expect(parseTenantSource('header:')).toBeNull();
-  expect(parseTenantSource('cookie:x')).toBeNull();
+describe('sources', () => {
+  const chainOf = (...sources: readonly TenantSource[]) => new TenantChain(sources, 'default');
+  const byKey = { kind: 'key' } as const;
+  const byHeader = { kind: 'header', name: 'X-Scope-OrgID' } as const;
+  const byTopic = { kind: 'topic', pattern: '^traces-(?<tenant>.+)$' } as const;
+  const byResource = { kind: 'resource', attribute: 'tenant.id' } as const;
+  const no = { key: null, headers: [] };
+  const yes = { key: Buffer.from('k'), headers: [header('X-Scope-OrgID', 'h')] };
+
+  test.each<[string, TenantSource[], typeof yes | typeof no, string, string]>([
+    ['the key', [byKey], yes, 'spans', 'k'],
+    ['no key', [byKey], no, 'spans', 'default'],
+    ['an empty key', [byKey], { ...no, key: Buffer.alloc(0) }, 'spans', 'default'],
+    ['the topic', [byTopic], no, 'traces-acme', 'acme'],
+    ['another topic', [byTopic], no, 'spans', 'default'],
+    ['a group that took no part', [{ kind: 'topic', pattern: '^a(?<tenant>b)?' }], no, 'ac', 'default'],
+    ['the header before the key', [byHeader, byKey], yes, 'spans', 'h'],
+    ['the key before the header', [byKey, byHeader], yes, 'spans', 'k'],
+    ['the topic where there is no key', [byKey, byTopic], no, 'traces-acme', 'acme'],
+  ])('%s', (_, sources, record, topic, wanted) => {
+    const chain = chainOf(...sources);
+    expect(chain.resolve(record, topic)).toEqual(tenant(wanted));
+    expect(chain.resolve(record, topic)).toEqual(tenant(wanted));
+  });
+
+  test('a topic that makes no valid tenant is discarded, not given to the default', () => {
+    expect(chainOf(byTopic).resolve(no, 'traces-__records__')).toEqual(invalid("tenant ID '__records__' is reserved"));
+  });
+
+  test('a resource is asked for where nothing before it has a value, and what comes behind it where it has none', () => {
+    const chain = chainOf(byHeader, byResource, byKey);
+    expect(chain.resolve(yes, 'spans')).toEqual(tenant('h'));
+    const keyed = chain.resolve({ key: Buffer.from('k'), headers: [] }, 'spans');
+    if (keyed.kind !== 'regions') throw new Error('the resources are not asked for');
+    expect(keyed.keys.keys).toEqual(['tenant.id']);
+    expect(keyed.of(Buffer.alloc(0), null)).toEqual(tenant('k'));
+    const values = new Values();
+    values.clear(1);
+    expect(keyed.of(Buffer.alloc(0), values)).toEqual(tenant('k'));
+    const text = Buffer.from('acme|globex');
+    Object.assign(values, { kinds: [STRING], starts: [0], ends: [4] });
+    expect(keyed.of(text, values)).toEqual(tenant('acme'));
+    values.ends[0] = text.length;
+    expect(keyed.of(text, values)).toMatchObject({ kind: 'discard', reason: 'invalid_tenant' });
+    Object.assign(values, { kinds: [INT], ends: [1] });
+    expect(keyed.of(Buffer.from([42]), values)).toEqual(tenant('42'));
+  });
 });

@@ -212,7 +212,22 @@ describe('a configuration that is wrong is refused with the place and the reason
     ['a port out of range', 'server: { port: 70000 }', {}, 'server.port: must be at most 65535'],
     ['a flag that is none', 'kafka: { from_beginning: maybe }', {}, 'kafka.from_beginning: must be true or false'],
     ['an unknown choice', 'ledger: { on_loss: panic }', {}, 'ledger.on_loss: must be one of continue, recount, stop'],
-    ['a source of tenants', 'tenants: { from: [key] }', {}, 'tenants.from: must hold header:NAME only'],
+    ['a source of tenants', 'tenants: { from: [cookie] }', {}, 'tenants.from: must hold header:NAME, key, topic:REGEX'],
+    ['a pattern', 'tenants: { from: ["topic:("] }', {}, 'tenants.from: "topic:(": Invalid regular expression'],
+    ['a pattern without a group', 'tenants: { from: ["topic:^a"] }', {}, 'tenants.from: "topic:^a" needs a group'],
+    ['an encoding', 'kafka: { encoding: proto }', {}, 'kafka.encoding: must be one of auto, otlp_proto'],
+    [
+      'the encoding of another topic',
+      'kafka: { topic_encodings: { other: otlp_json } }',
+      {},
+      'kafka.topic_encodings: "other" is none of kafka.topics',
+    ],
+    [
+      'an encoding of a topic',
+      'kafka: { topic_encodings: { otlp_spans: json } }',
+      {},
+      'kafka.topic_encodings: "otlp_spans": must be one of auto',
+    ],
     [
       'dimensions as a list',
       'overrides: { defaults: { cost_attribution: { dimensions: [a] } } }',
