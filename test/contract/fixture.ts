@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { ledgerKeys } from '../../src/ledger/keys.ts';
 import { MemoryLedger } from '../../src/ledger/memory-ledger.ts';
-import { openRedisLedger, type RedisLedger, type RedisLedgerOptions } from '../../src/ledger/redis-ledger.ts';
+import { openRedisLedger, type RedisLedgerOptions } from '../../src/ledger/redis-ledger.ts';
 import type { AnyLedger } from './calls.ts';
 
 export const IDENTITY = { clusterId: 'cluster-a', groupId: 'group-a' };
@@ -49,12 +49,13 @@ export const memoryFixture = (): Fixture => {
 export const redisFixture = (
   options: Omit<RedisLedgerOptions, 'keyPrefix'>,
   admin: Pick<Redis, 'exists' | 'hincrby' | 'del' | 'disconnect'>,
+  openLedger: (options: RedisLedgerOptions) => AnyLedger & { close(): Promise<void> } = openRedisLedger,
 ): Fixture => {
   const opened = new Map<AnyLedger, string>();
   const metaOf = (ledger: AnyLedger, shard: number): string => ledgerKeys(opened.get(ledger)!).shard(shard).meta;
   return {
     open: (prefix) => {
-      const ledger: RedisLedger = openRedisLedger({ ...options, keyPrefix: prefix });
+      const ledger = openLedger({ ...options, keyPrefix: prefix });
       opened.set(ledger, prefix);
       return ledger;
     },

@@ -13,7 +13,8 @@ import { type Fixture, IDENTITY, newPrefix } from './fixture.ts';
 /** What a test of the contract is given: an empty ledger of its own, claimed. */
 export type Given = { readonly fixture: Fixture; readonly ledger: AnyLedger; readonly prefix: string };
 
-export const describeLedger = (name: string, start: () => Promise<Fixture>): void => {
+/** `tools`: also what only `tracetally state` asks for. */
+export const describeLedger = (name: string, start: () => Promise<Fixture>, { tools = true } = {}): void => {
   jest.setTimeout(30_000);
   describe(`the ledger in ${name}`, () => {
     let fixture: Fixture;
@@ -35,6 +36,6 @@ export const describeLedger = (name: string, start: () => Promise<Fixture>): voi
     limitContract(now);
     readerContract(now);
     leaseContract(now);
-    toolsContract(now);
+    if (tools) toolsContract(now);
   });
 };

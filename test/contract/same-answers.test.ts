@@ -1,209 +1,23 @@
 /** Whatever is done to them in whatever order, the ledgers in memory and in Redis answer the same. */
-import { afterAll, expect, test } from '@jest/globals';
+import { afterAll, test } from '@jest/globals';
 import fc from 'fast-check';
-import type { Creation } from '../../src/ledger/port.ts';
 import { sharedRedis } from '../support/shared-servers.ts';
-import { type AnyLedger, account, call, entry, field, idOf, read, SHARD, section } from './calls.ts';
-import { type Fixture, IDENTITY, memoryFixture, newPrefix, singleFixture } from './fixture.ts';
+import { memoryFixture, newPrefix, singleFixture } from './fixture.ts';
+import { holdEqual, operations, Side } from './operations.ts';
 
-const STEP_S = 20;
-const STALE_S = 30;
-const TENANTS = ['a', 'b', '{c}', '__records__', '__overflow_5__'];
-const LONG_MS = 10_000_000;
-
-/** Both run in real time: a counter is told by the operation that made it, a clock by its steps. */
-class Side {
-  readonly fixture: Fixture;
-  readonly ledger: AnyLedger;
-  readonly counters: number[] = [];
-  constructor(fixture: Fixture, prefix: string) {
-    this.fixture = fixture;
-    this.ledger = fixture.open(prefix);
-  }
-
-  when(counter: number): number {
-    return counter === 0 ? 0 : this.counters.findIndex((end) => end >= counter) + 1;
-  }
-
-  async view() {
-    const view = await this.ledger.view(SHARD);
-    if (view === null) return null;
-    const { afterLoss, clockS, replayedAt, markers } = view;
-    return { afterLoss, steps: Math.round(clockS / STEP_S), replayed: this.when(replayedAt), markers: sorted(markers) };
-  }
-
-  async state() {
-    this.counters.push((await this.ledger.view(SHARD))?.counter ?? Number.POSITIVE_INFINITY);
-    const names = (await this.ledger.changes(SHARD, 0))?.accounts ?? [];
-    const accounts = [];
-    for (const name of names) {
-      const whole = (await read(this.ledger, SHARD, name))!;
-      const rows = whole.rows.map(({ id, lastSeenS, values }) => [hex(id), Math.round(lastSeenS / STEP_S), ...values]);
-      accounts.push({ name, totals: whole.totals, changed: this.when(whole.changedAt), rows: rows.sort() });
-    }
-    return { view: await this.view(), accounts: sorted(accounts.map((one) => [JSON.stringify(one.name), one])) };
-  }
-}
-
-const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
-const sorted = <T>(pairs: Iterable<readonly [string, T]>): (readonly [string, T])[] =>
-  [...pairs].sort(([x], [y]) => (x < y ? -1 : 1));
-
-type Run = (side: Side, marker: (partition: number) => number) => Promise<unknown>;
-type Operation = { readonly run: Run };
-
-/** `what` is how a counterexample shows it. */
-const operation = (what: unknown, run: Run): Operation =>
-  ({ run, [fc.toStringMethod]: () => JSON.stringify(what) }) as Operation;
-
-const partition = fc.nat(2);
-const tenant = fc.constantFrom(...TENANTS);
-const series = fc.constantFrom('s0', 's1', 's2', 's3', 's4', 's5', 's6');
-
-const accounts = fc.array(fc.record({ tenant, limit: fc.nat(4), tracker: fc.constantFrom('x', 'x', 'y') }), {
-  minLength: 1,
-  maxLength: 4,
-});
-const additions = fc.record({
-  account: fc.nat(3),
-  series: fc.uniqueArray(fc.tuple(series, fc.nat(9), fc.boolean()), { selector: ([name]) => name, maxLength: 5 }),
-  overflow: fc.option(fc.nat(9), { freq: 3 }),
-});
-const sections = fc.uniqueArray(
-  fc.record({
-    partition,
-    offFrom: fc.constantFrom(0, 0, 0, 0, 0, -1, 1),
-    length: fc.nat(3),
-    replay: fc.boolean(),
-    entries: fc.uniqueArray(additions, { selector: (one) => one.account, maxLength: 3 }),
-  }),
-  { selector: (one) => one.partition, minLength: 1, maxLength: 3 },
-);
-
-const commit = fc
-  .record({ accounts, sections, maxTenants: fc.constantFrom(1, 2, 9), twice: fc.boolean() })
-  .map((what) => {
-    const { accounts, sections, maxTenants, twice } = what;
-    return operation({ commit: what }, async ({ ledger }, marker) => {
-      const named = new Map(
-        accounts.map((one) => [`${one.tenant}/${one.tracker}`, account(one.tenant, { ...one, staleS: STALE_S })]),
-      );
-      const parts = sections.map(({ partition, offFrom, length, replay, entries }) => {
-        const from = Math.max(0, marker(partition) + offFrom);
-        const held = length === 0 ? [] : entries.filter((one) => one.account < named.size);
-        const parts = held.map((one) =>
-          entry(one.account, Object.fromEntries(one.series.map(([name, amount]) => [name, [amount, 1]])), {
-            known: one.series.filter(([, , known]) => known).map(([name]) => name),
-            ...(one.overflow === null ? {} : { overflow: [one.overflow, 1] }),
-          }),
-        );
-        return section(partition, from, from + length, parts, replay);
-      });
-      const what = call([...named.values()], parts, { maxTenants });
-      const replies = [await ledger.commit(what), ...(twice ? [await ledger.commit(what)] : [])];
-      return replies.map((reply) => (reply.kind === 'absent' ? reply : { ...reply, life: '', counter: 0 }));
-    });
-  });
-
-const name = fc.record({
-  tenant: fc.constantFrom(...TENANTS, '__removed_5__'),
-  tracker: fc.constantFrom('x', 'x', 'y'),
-});
-const replica = fc.constantFrom('one', 'two');
-const token = fc.constantFrom('t1', 't2');
-
-const others = fc.oneof(
-  fc.record({ partition, to: fc.nat(9), create: fc.constantFrom<Creation>('no', 'first', 'after-loss') }).map((set) =>
-    operation({ set }, async ({ ledger }) => {
-      const view = await ledger.setMarkers(SHARD, [[field(set.partition), set.to]], set.create);
-      return sorted(view?.markers ?? []);
-    }),
-  ),
-  fc
-    .record({ partition, off: fc.constantFrom(0, 0, 1), to: fc.option(fc.nat(9), { freq: 5 }) })
-    .map((move) =>
-      operation({ move }, ({ ledger }, marker) =>
-        ledger.move(SHARD, field(move.partition), marker(move.partition) + move.off, move.to, 'seek'),
-      ),
-    ),
-  fc
-    .record({ name, staleS: fc.constantFrom(-1, STALE_S) })
-    .map((purge) => operation({ purge }, ({ ledger }) => ledger.purge(SHARD, purge.name, purge.staleS, null, 1000))),
-  fc
-    .record({ name, restS: fc.constantFrom(-1, STALE_S) })
-    .map((remove) => operation({ remove }, ({ ledger }) => ledger.removeAccount(SHARD, remove.name, remove.restS))),
-  fc
-    .record({ name, series: fc.array(series, { maxLength: 3 }) })
-    .map((out) =>
-      operation({ out }, ({ ledger }) => ledger.retireSeries(SHARD, out.name, Buffer.concat(out.series.map(idOf)))),
-    ),
-  fc.constant(
-    operation('cut', async ({ ledger }) => {
-      const cut = await ledger.cut(SHARD);
-      if (cut === null) return null;
-      const moves = cut.moves.map(({ at: _, ...move }) => move);
-      const accounts = cut.accounts.toSorted((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
-      return [sorted(cut.view.markers), moves, cut.movesForgotten, accounts];
-    }),
-  ),
-  name.map((ask) =>
-    operation({ ask }, async ({ ledger }) => {
-      const { admissions, ids } = await ledger.liveIds(SHARD, ask);
-      const tenants = await ledger.tenants(SHARD, ask.tracker);
-      return [admissions, (hex(ids).match(/.{32}/g) ?? []).sort(), [...tenants].sort()];
-    }),
-  ),
-  fc
-    .record({ replica, token })
-    .map((take) =>
-      operation({ take }, async ({ ledger }) => [
-        await ledger.take(SHARD, take.replica, take.token, LONG_MS),
-        await ledger.free(take.replica, [SHARD]),
-      ]),
-    ),
-  fc
-    .record({ to: fc.option(replica), token })
-    .map((release) =>
-      operation({ release }, async ({ ledger }) => [
-        await ledger.renew(SHARD, release.token, LONG_MS),
-        await ledger.release(SHARD, release.token, release.to, LONG_MS),
-      ]),
-    ),
-  fc.constant(operation('retire all', ({ ledger }) => ledger.retireAll(SHARD))),
-  fc.constant(operation('forget', ({ ledger }) => ledger.forgetShard(SHARD))),
-);
-const passTime = fc.constant(operation('pass time', ({ fixture, ledger }) => fixture.passTime(ledger, SHARD, STEP_S)));
-const operations = fc.array(
-  fc.oneof({ weight: 8, arbitrary: commit }, { weight: 4, arbitrary: passTime }, { weight: 4, arbitrary: others }),
-  { minLength: 10, maxLength: 40 },
-);
-
-const fixtures = [memoryFixture(), singleFixture(sharedRedis('redis'))];
-afterAll(() => Promise.all(fixtures.map((fixture) => fixture.stop())));
+const memory = memoryFixture();
+const redis = singleFixture(sharedRedis('redis'));
+afterAll(() => Promise.all([memory, redis].map((fixture) => fixture.stop())));
 
 test('memory and Redis answer the same', async () => {
   await fc.assert(
     fc.asyncProperty(operations, async (steps) => {
       const prefix = newPrefix();
-      const sides = fixtures.map((fixture) => new Side(fixture, prefix));
+      const [one, other] = [new Side(memory, prefix), new Side(redis, prefix)];
       try {
-        for (const { ledger } of sides) {
-          await ledger.claim(IDENTITY);
-          await ledger.setMarkers(
-            SHARD,
-            [0, 1].map((p) => [field(p), 0] as const),
-            'first',
-          );
-        }
-        for (const step of steps) {
-          const markers = (await sides[0]!.ledger.view(SHARD))?.markers;
-          const marker = (p: number): number => markers?.get(field(p)) ?? 0;
-          const [memory, redis] = [await step.run(sides[0]!, marker), await step.run(sides[1]!, marker)];
-          expect(redis).toEqual(memory);
-          expect(await sides[1]!.state()).toEqual(await sides[0]!.state());
-        }
+        await holdEqual([one, other], steps);
       } finally {
-        await sides[1]!.ledger.close();
+        await other.ledger.close();
       }
     }),
     { numRuns: Number(process.env.TRACETALLY_TEST_RUNS ?? 60) },
