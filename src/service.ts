@@ -23,7 +23,7 @@ import { openRedisLedger } from './ledger/redis-ledger.ts';
 import { isTemporary } from './ledger/temporary.ts';
 import { Worker } from './ledger/worker.ts';
 import { type Health, watchRecords, watchWorker } from './observe.ts';
-import { tenantSettings } from './overrides/static.ts';
+import { tenantSettings, topicEncodings } from './overrides/static.ts';
 import { Pipeline } from './pipeline.ts';
 import { Publisher } from './publish/publisher.ts';
 import { PublishServer, type ServerOptions } from './publish/server.ts';
@@ -99,12 +99,11 @@ class Service {
       watch: (trouble) => metrics.sourceTroubles.add(trouble),
     });
     const settings = tenantSettings(config);
-    const encodings = new Map(config.kafka.topicEncodings);
     const pipeline = new Pipeline({
       tenants: new TenantChain(config.tenants.from, config.tenants.default),
       settings,
       maxLabelValueLength: config.usage.maxLabelValueLengthBytes,
-      encoding: (topic) => encodings.get(topic) ?? config.kafka.encoding,
+      encoding: topicEncodings(config),
       accounting: config.usage.accounting,
       watch: watchRecords(metrics, logger),
     });

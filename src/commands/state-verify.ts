@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TenantChain } from '../attribution/tenant.ts';
 import type { ShardCut } from '../ledger/port.ts';
-import { tenantSettings } from '../overrides/static.ts';
+import { tenantSettings, topicEncodings } from '../overrides/static.ts';
 import { type Baseline, baselineOf, loadBaseline, saveBaseline } from './baseline.ts';
 import { type Command, type Io, UsageError, type Values } from './command.ts';
 import { durationMs, SCOPE_OPTIONS, scopeOf } from './log-scope.ts';
@@ -38,6 +38,7 @@ const countAgain = async (state: State, plan: ReadPlan, known: ReadonlySet<strin
   const count = new TruthCount({
     tenants: new TenantChain(config.tenants.from, config.tenants.default),
     settings: tenantSettings(config),
+    encoding: topicEncodings(config),
     maxLabelValueLength: config.usage.maxLabelValueLengthBytes,
     accounting: config.usage.accounting,
     known,

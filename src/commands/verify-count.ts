@@ -2,19 +2,21 @@
 
 import type { Accounting } from '../attribution/accounting.ts';
 import type { SeriesTable, TenantSettings } from '../attribution/series-table.ts';
-import type { TenantChain } from '../attribution/tenant.ts';
+import type { TenantResolver } from '../attribution/tenant.ts';
 import type { SourceRecord, TopicPartition } from '../kafka/port.ts';
 import { type Counted, timesAt } from '../ledger/counted.ts';
 import type { AccountName } from '../ledger/port.ts';
 import { SHARDS } from '../ledger/port.ts';
 import type { RecordSink } from '../ledger/worker.ts';
+import type { Encoding } from '../otlp/decode.ts';
 import { Pipeline } from '../pipeline.ts';
 
 /** What records add to an account of a shard. */
 export type Truth = AccountName & { readonly shard: number; readonly amounts: [number, number] };
 
 export type CountOptions = {
-  readonly tenants: Pick<TenantChain, 'resolve'>;
+  readonly tenants: TenantResolver;
+  readonly encoding?: (topic: string) => Encoding;
   readonly settings: (tenant: string) => TenantSettings;
   readonly maxLabelValueLength: number;
   readonly accounting: Accounting;
@@ -44,9 +46,8 @@ export class TruthCount {
 
   constructor(options: CountOptions) {
     this.#options = options;
-    const { tenants, settings, maxLabelValueLength, accounting } = options;
-    const watch = { accepted: () => {}, discarded: () => {} };
-    this.#pipeline = new Pipeline({ tenants, settings, maxLabelValueLength, accounting, watch });
+    const watch = { accepted: () => {}, discarded: () => {}, regionDiscarded: () => {} };
+    this.#pipeline = new Pipeline({ ...options, watch });
     this.#sink = { wants: (shard) => this.#times(shard) !== 0, add: this.#add.bind(this) };
   }
 

@@ -2,7 +2,7 @@
 import { parseDimensions } from '../attribution/dimensions.ts';
 import type { TenantSettings } from '../attribution/series-table.ts';
 import { refuseTenantId } from '../attribution/tenant.ts';
-import type { Config } from '../config/config.ts';
+import type { Config, Encoding } from '../config/config.ts';
 
 /** The tracker that a Tempo user knows as cost attribution. */
 export const COST_ATTRIBUTION = 'cost-attribution';
@@ -25,6 +25,12 @@ export const usageProblems = (config: Config): readonly string[] => {
     ...(fallback === null ? [] : [`tenants.default: ${fallback}`]),
     ...parsed(config).problems.map(({ key, text }) => `${DIMENSIONS}: "${key}": ${text}`),
   ];
+};
+
+/** How the records of a topic are encoded. */
+export const topicEncodings = ({ kafka }: Config): ((topic: string) => Encoding) => {
+  const encodings = new Map(kafka.topicEncodings);
+  return (topic) => encodings.get(topic) ?? kafka.encoding;
 };
 
 /** The configuration must have no `usageProblems`. A tenant without dimensions has one series, of all its bytes. */
