@@ -9,7 +9,7 @@ export KEEP SEED SEEDS
 export NPM_CONFIG_UPDATE_NOTIFIER := false
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos bench check build services verify-rules verify-image verify-chart chart-examples clean
+.PHONY: help demo test chaos bench check build services verify-rules verify-image verify-chart verify-chart-live chart-examples clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -45,6 +45,10 @@ services: $(MODULES) ## Fetch Kafka, Redis, Valkey, Prometheus and Helm into .ca
 verify-chart: $(MODULES) ## Check the chart: lint, values, examples, schemas of Kubernetes and of the operators
 	@$(NODE) test/support/services/install.ts chart prometheus
 	@npm run --silent jest -- --selectProjects chart
+
+verify-chart-live: $(MODULES) ## Install, upgrade, roll back, drain, uninstall the chart on a real API server (built once, about 10 minutes)
+	@$(NODE) test/support/services/install.ts chart kubernetes
+	@$(NODE) --no-warnings test/system/chart-live.ts
 
 chart-examples: $(MODULES) ## Write what the chart makes of its examples
 	@$(NODE) test/support/chart/render-examples.ts

@@ -178,7 +178,7 @@ test('two limits of samples make two monitors', async () => {
     ['tracetally', 100_000, 1],
     ['tracetally-self', 5_000, 1],
   ]);
-  const same = { usage: { sampleLimit: 100_000 }, self: { sampleLimit: 100_000 } };
+  const same = { usage: { sampleLimit: 100_000 } };
   const one = only(await render({ ...FLEET, serviceMonitor: { enabled: true }, scrape: same }), 'ServiceMonitor');
   expect([one.spec.sampleLimit, one.spec.endpoints.length]).toEqual([100_000, 2]);
 });

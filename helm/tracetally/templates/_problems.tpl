@@ -16,6 +16,11 @@ itself is in values.schema.json.
 {{- define "tracetally.problems.replicas" -}}
 {{- $p := list -}}
 {{- $v := .Values -}}
+{{- $minor := regexFind "^[0-9]+" .Capabilities.KubeVersion.Minor | int -}}
+{{- /* A Helm built without its version takes a cluster that it cannot ask for 1.20. */ -}}
+{{- if and (eq .Capabilities.KubeVersion.Major "1") (lt $minor 25) (ne $minor 20) -}}
+{{- $p = append $p (printf "Kubernetes is %s, and has to be 1.25 or newer" .Capabilities.KubeVersion.Version) -}}
+{{- end -}}
 {{- if and $v.autoscaling.enabled $v.keda.enabled -}}
 {{- $p = append $p "autoscaling and keda are both enabled, and would work against each other: disable one" -}}
 {{- end -}}

@@ -1,6 +1,6 @@
 {{/*
 What is scraped, for either kind of monitor; deploy/prometheus.yml says the same to a plain Prometheus. A monitor has
-one limit of samples: where the two endpoints have different ones, there are two monitors.
+one limit of samples: where that of the self-metrics is another one than that of usage, there are two monitors.
 */}}
 
 {{/* The endpoints that go into one monitor each, as JSON. */}}
@@ -9,7 +9,7 @@ one limit of samples: where the two endpoints have different ones, there are two
 {{- $self := .Values.scrape.self -}}
 {{- $name := include "tracetally.fullname" . -}}
 {{- $parts := list -}}
-{{- if and $usage.enabled $self.enabled (eq (int64 $usage.sampleLimit) (int64 $self.sampleLimit)) -}}
+{{- if and $usage.enabled $self.enabled (has (int64 $self.sampleLimit) (list (int64 0) (int64 $usage.sampleLimit))) -}}
 {{- $parts = list (dict "name" $name "usage" true "self" true "sampleLimit" $usage.sampleLimit) -}}
 {{- else -}}
 {{- if $usage.enabled -}}{{- $parts = append $parts (dict "name" $name "usage" true "sampleLimit" $usage.sampleLimit) -}}{{- end -}}

@@ -1,6 +1,7 @@
-/** Fetches the real servers of the tests and the demo: `node test/support/services/install.ts [kafka] [redis] [valkey] [anyredis] [prometheus] [amtool] [chart]`. */
+/** Fetches the real servers of the tests and the demo: `node test/support/services/install.ts [kafka] [redis] [valkey] [anyredis] [prometheus] [amtool] [chart] [kubernetes]`. */
 import { installChartTools } from './install-chart-tools.ts';
 import { installKafka } from './install-kafka.ts';
+import { installKubernetes } from './install-kubernetes.ts';
 import { installAmtool, installPrometheus } from './install-prometheus.ts';
 import { installAnyRedis, installRedis } from './install-redis.ts';
 import { say } from './tools.ts';
@@ -15,6 +16,7 @@ const installers: Record<string, () => Promise<string>> = {
   anyredis: async () => (await installAnyRedis()).command,
   prometheus: async () => (await installPrometheus()).prometheus,
   amtool: installAmtool,
+  kubernetes: async () => `API server ${(await installKubernetes()).version}`,
   chart: async () => Object.values(await installChartTools()).join(', '),
 };
 
