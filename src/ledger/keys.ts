@@ -78,6 +78,8 @@ export type ShardKeys = {
 export type AccountKeys = { readonly totals: string; readonly series: string; readonly labels: string };
 
 export type LedgerKeys = {
+  /** The configured one, as it is written in keys. */
+  readonly prefix: string;
   readonly ledger: string;
   readonly replicas: string;
   /** Two keys of no other use, in one slot. */
@@ -90,6 +92,7 @@ export const ledgerKeys = (prefix: string): LedgerKeys => {
   const safe = encodeName(prefix, /[A-Za-z0-9_.:-]/);
   const tag = (shard: number): string => `{${safe}:${shard}}`;
   return {
+    prefix: safe,
     ledger: `${safe}:ledger`,
     replicas: `${safe}:replicas`,
     probes: [`${tag(0)}:probe:a`, `${tag(0)}:probe:b`],

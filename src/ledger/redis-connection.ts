@@ -7,6 +7,7 @@ import type { ConnectionOptions } from 'node:tls';
 import { Cluster, Redis } from 'ioredis';
 import { LedgerBroken, LedgerUnavailable } from './port.ts';
 import type { Script } from './redis-scripts.ts';
+import { withAdvice } from './redis-trouble.ts';
 
 export type RedisConnectionOptions = {
   /** redis:// or rediss://, for a single server. */
@@ -41,8 +42,12 @@ export class RedisConnection {
     const client = options.cluster?.length ? connectCluster(options) : new Redis(serverOptions(options));
     this.#client = client;
     client.on('error', (error: Error) => {
-      this.#trouble = error.message;
+      this.#trouble = troubleOf(error);
       this.#setUp(false);
+    });
+    // Of a cluster this comes first, and says more.
+    client.on('node error', (error: Error) => {
+      this.#trouble = error.message;
     });
     client.on('close', () => this.#setUp(false));
     client.on('ready', () => {
@@ -85,10 +90,15 @@ export class RedisConnection {
     return this.#answered(() => this.#client.callBuffer(command, [...args]));
   }
 
-  /** The servers that take writes, to be asked about themselves. */
+  /** The servers that take writes, to be asked about themselves. What they throw is for `asLedgerError`. */
   async masters(): Promise<readonly Redis[]> {
     await this.#untilReady();
     return this.#client instanceof Cluster ? this.#client.nodes('master') : [this.#client];
+  }
+
+  /** What a server threw, as an error of the ledger, with what stands in the way to it. */
+  asLedgerError(error: unknown): Error {
+    return ledgerError(error, this.#trouble || (this.isCluster ? NOT_READY : ''));
   }
 
   async close(): Promise<void> {
@@ -103,7 +113,7 @@ export class RedisConnection {
       this.#setUp(true);
       return answer;
     } catch (error) {
-      const known = ledgerError(error, this.#trouble);
+      const known = this.asLedgerError(error);
       if (known instanceof LedgerUnavailable) this.#setUp(false);
       throw known;
     }
@@ -187,16 +197,26 @@ const hostPort = (node: string): { host: string; port: number } => {
   return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || 6379) };
 };
 
+/** Of a cluster that no node tells about itself, what the last node said. */
+const troubleOf = (error: Error): string => {
+  const { lastNodeError } = error as { lastNodeError?: unknown };
+  return lastNodeError instanceof Error ? lastNodeError.message : error.message;
+};
+
 const startsWith = (error: unknown, code: string): boolean => error instanceof Error && error.message.startsWith(code);
 
+/** A cluster that says nothing of its trouble: ioredis asks for its state, and tells nobody what it heard. */
+const NOT_READY = 'the cluster is not ready (or CLUSTER INFO is not allowed)';
+
 /** What ioredis says of that, in terms of its own options. */
-const NO_CONNECTION = /^(Stream isn't writeable|Reached the max retries per request|Connection is closed)/;
+const NO_CONNECTION =
+  /^(Stream isn't writeable|Cluster isn't ready|Reached the max retries per request|Connection is closed)/;
 
 /** A command or script that the server cannot make sense of will not become right by being sent again. */
 const ledgerError = (error: unknown, trouble: string): Error => {
   if (error instanceof LedgerBroken || error instanceof LedgerUnavailable) return error;
   const said = error instanceof Error ? error.message : String(error);
-  const message = NO_CONNECTION.test(said) ? `no connection${trouble && `: ${trouble}`}` : said;
+  const message = NO_CONNECTION.test(said) ? `no connection${trouble && `: ${withAdvice(trouble)}`}` : withAdvice(said);
   const isOurs = error instanceof Error && error.name === 'ReplyError' && /^(ERR|WRONGTYPE|CROSSSLOT)\b/.test(message);
   return isOurs && !message.startsWith('ERR max number of clients')
     ? new LedgerBroken(`Redis refused a command: ${message}`, { cause: error })
