@@ -13,6 +13,7 @@ import {
   type TopicMetadata,
   UNKNOWN_TOPIC_OR_PARTITION,
 } from './requests.ts';
+import { wayOut } from './trouble.ts';
 
 export type ClusterCallsOptions = {
   readonly connections: Connections;
@@ -205,7 +206,16 @@ export const withDeadline = async <T>(what: string, timeoutMs: number, work: () 
 };
 
 const unavailable = (what: string, cause: unknown): SourceUnavailable =>
-  cause instanceof SourceUnavailable ? cause : new SourceUnavailable(`${what}: ${asError(cause).message}`, { cause });
+  cause instanceof SourceUnavailable ? cause : new SourceUnavailable(`${what}: ${explained(cause)}`, { cause });
+
+/** OpenSSL tells of itself, too: `<id>:error:<code>:<library>:<function>:<reason>:<file>:<line>:<more>`. */
+const OPENSSL = /[0-9A-F]+:error:[0-9A-F]+:[^:]*:[^:]*:([^:]+):[\s\S]*$/;
+
+const explained = (cause: unknown): string => {
+  const advice = wayOut(cause);
+  const said = asError(cause).message.replace(OPENSSL, '$1');
+  return advice === null ? said : `${said} (${advice})`;
+};
 
 const leadersOf = (topics: readonly TopicMetadata[]): Map<string, number> =>
   new Map(

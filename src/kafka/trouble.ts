@@ -27,6 +27,15 @@ const ADVICE: Readonly<Record<string, string>> = {
   UNSUPPORTED_SASL_MECHANISM: 'the broker does not offer the SASL mechanism of kafka.sasl; trying again',
 };
 
+/** What TLS says when two do not come together. */
+const TLS_ADVICE: readonly (readonly [RegExp, string])[] = [
+  [/self[- ]signed|issuer cert|unable to verify/, 'kafka.tls.ca_file must name who signed the certificate of Kafka'],
+  [/altnames/, 'the certificate of Kafka names other hosts than kafka.brokers, or than its brokers advertise'],
+  [/certificate has expired|not yet valid/, 'renew the certificate of Kafka'],
+  [/wrong version number|packet length too long/, 'Kafka speaks no TLS there: look at kafka.tls.enabled and the port'],
+  [/certificate required|alert/, 'Kafka may want a certificate of ours: look at kafka.tls.cert_file and key_file'],
+];
+
 const BEYOND_REPAIR = new Set(['INVALID_SESSION_TIMEOUT', 'INVALID_GROUP_ID']);
 
 export const isBeyondRepair = (error: unknown): boolean => BEYOND_REPAIR.has(protocolError(error));
@@ -40,15 +49,28 @@ export const troubleOf = (error: unknown): SourceTrouble => {
   return type in ADVICE ? 'group_refused' : 'broker_silent';
 };
 
-/** One line for the log, in the words of the configuration. */
+/** What can be done about it, in the words of the configuration; null where the error itself says as much as is known. */
+export const wayOut = (error: unknown): string | null => advised(error)?.replace(/; trying again$/, '') ?? null;
+
+/** One line for the log. */
 export const adviceFor = (error: unknown): string => {
+  const advice = advised(error);
+  if (advice !== null) return advice;
+  for (let e: unknown = error, depth = 0; e instanceof Error && depth < 5; e = e.cause, depth++)
+    if (e.name === 'KafkaJSConnectionError') return 'Kafka cannot be reached; trying again';
+  return asError(error).name === 'SourceUnavailable'
+    ? 'Kafka does not answer as it should; trying again'
+    : 'reading was disturbed; trying again';
+};
+
+const advised = (error: unknown): string | null => {
   const advice = ADVICE[protocolError(error)];
   if (advice !== undefined) return advice;
   for (let e: unknown = error, depth = 0; e instanceof Error && depth < 5; e = e.cause, depth++) {
     if (e.name === 'KafkaJSSASLAuthenticationError') return 'Kafka refuses the credentials of kafka.sasl; trying again';
-    if (e.name === 'KafkaJSConnectionError') return 'Kafka cannot be reached; trying again';
+    const { message } = e;
+    const tls = e.name === 'KafkaJSConnectionError' ? TLS_ADVICE.find(([pattern]) => pattern.test(message)) : undefined;
+    if (tls !== undefined) return `Kafka cannot be reached (${tls[1]}); trying again`;
   }
-  return asError(error).name === 'SourceUnavailable'
-    ? 'Kafka does not answer as it should; trying again'
-    : 'reading was disturbed; trying again';
+  return null;
 };

@@ -17,8 +17,12 @@ const ADVICE: readonly (readonly [RegExp, string])[] = [
   [/^NOPERM/, 'allow it to the user of redis.username'],
 ];
 
+/** OpenSSL tells of itself, too: `<id>:error:<code>:<library>:<function>:<reason>:<file>:<line>:<more>`. */
+const OPENSSL = /^[0-9A-F]+:error:[0-9A-F]+:[^:]*:[^:]*:([^:]+):[\s\S]*$/;
+
 /** The same, with the way out where one is known. Holds no secret: Redis never repeats one. */
-export const withAdvice = (said: string): string => {
+export const withAdvice = (text: string): string => {
+  const said = text.replace(OPENSSL, '$1');
   const advice = ADVICE.find(([pattern]) => pattern.test(said))?.[1];
   return advice === undefined ? said : `${said} (${advice})`;
 };
