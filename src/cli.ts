@@ -11,6 +11,7 @@ import { serve } from './commands/serve.ts';
 import { stateInspect } from './commands/state-inspect.ts';
 import { stateVerify } from './commands/state-verify.ts';
 import { version } from './commands/version.ts';
+import { harmless, inOneLine } from './telemetry/visible.ts';
 
 export const COMMANDS: readonly Command[] = [
   serve,
@@ -53,8 +54,18 @@ const runCommand = async (command: Command, argv: readonly string[], io: Io): Pr
   }
 };
 
+/** Programs that read results get them as they are; a terminal gets nothing that could steer it. */
+const guarded = (io: Io): Io => ({
+  ...io,
+  out: (text) => io.out(io.isTerminal === true ? harmless(text) : text),
+  err: (text) => io.err(harmless(text)),
+  ...(io.progress === undefined ? {} : { progress: (line: string) => io.progress!(inOneLine(line)) }),
+});
+
 /** Answers the exit code: 0 done, 1 a problem was found, 2 wrong usage. */
-export const runCli = async (argv: readonly string[], io: Io): Promise<number> => {
+export const runCli = (argv: readonly string[], io: Io): Promise<number> => run(argv, guarded(io));
+
+const run = async (argv: readonly string[], io: Io): Promise<number> => {
   const [first = ''] = argv;
   if (first === '--help' || first === '-h' || first === 'help') {
     io.out(overview(COMMANDS));

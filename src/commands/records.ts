@@ -5,6 +5,7 @@ import { pipeline, type Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { ENCODINGS, type Encoding } from '../otlp/decode.ts';
 import { FRAMINGS, type Framed, type Framing, framesOf, guessFraming } from '../otlp/framing.ts';
+import { inOneLine } from '../telemetry/visible.ts';
 import { type Io, type Option, UsageError, type Values } from './command.ts';
 
 /** What tells how files are to be read. */
@@ -170,7 +171,7 @@ export class Problems {
     this.count++;
     if (this.count > Problems.SHOWN) return;
     this.#io.progress?.('');
-    this.#io.err(text);
+    this.#io.err(inOneLine(text));
   };
 
   /** The exit code. */

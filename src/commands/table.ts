@@ -1,5 +1,9 @@
+import { inOneLine } from '../telemetry/visible.ts';
+
 /** Columns for people; numbers to the right. */
-export const table = (head: readonly string[], rows: readonly (readonly string[])[]): string => {
+export const table = (titles: readonly string[], content: readonly (readonly string[])[]): string => {
+  const head = titles.map(inOneLine);
+  const rows = content.map((row) => row.map(inOneLine));
   const widths = head.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i]!.length)));
   const isNumber = (text: string) => /^-?\d+$/.test(text);
   const line = (row: readonly string[]): string =>

@@ -5,6 +5,7 @@
 import { destination, pino } from 'pino';
 import { clean } from './log-fields.ts';
 import { renderLogfmt, renderPretty } from './log-lines.ts';
+import { harmless } from './visible.ts';
 
 /** `level`, `time` and `msg` are the line's own. */
 export type Fields = Readonly<Record<string, unknown>> & {
@@ -77,9 +78,9 @@ const loggerOf = (shared: Shared, bound: Fields, key: string | null): Logger => 
 const streamOf = ({ format, write }: LoggerOptions): { write(line: string): void } => {
   const out = write === undefined ? destination({ dest: 2, sync: true }) : { write };
   if ('on' in out) out.on('error', () => {}); // Nobody reads the log (EPIPE): the work goes on.
-  if (format === 'json') return out;
+  if (format === 'json') return { write: (line) => out.write(harmless(line)) };
   const render = format === 'logfmt' ? renderLogfmt : renderPretty;
-  return { write: (line) => out.write(`${render(JSON.parse(line))}\n`) };
+  return { write: (line) => out.write(`${harmless(render(JSON.parse(line)))}\n`) };
 };
 
 export const createLogger = (options: LoggerOptions): Logger => {
