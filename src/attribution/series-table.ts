@@ -236,7 +236,7 @@ export class SeriesTable {
   #addTuple(shape: number, values: Uint32Array, count: number, place: number): number {
     const at = this.#wordsUsed;
     if (at + 2 + count > this.#words.length) {
-      const larger = new Uint32Array(Math.max(this.#words.length * 2, at + 2 + count));
+      const larger = new Uint32Array(Math.max(Math.ceil(this.#words.length * 1.5), at + 2 + count));
       larger.set(this.#words);
       this.#words = larger;
     }

@@ -15,6 +15,7 @@ const GROUPS: Readonly<Record<string, () => Promise<Group>>> = {
   'hot-path': async () => (await import('./hot-path.ts')).rows,
   'end-to-end': async () => (await import('./end-to-end.ts')).rows,
   ledger: async () => (await import('./ledger.ts')).rows,
+  replica: async () => (await import('./replica.ts')).rows,
   scrape: async () => (await import('./scrape.ts')).rows,
 };
 
