@@ -27,6 +27,8 @@ type Log = {
   readonly entries: Entry[];
   /** The topic is gone: what the ledger has not counted by then it can never count. */
   isGone: boolean;
+  /** In the log, counted, and lost with the ledger: never counted again. */
+  readonly forgotten: Entry[];
   /** Counted, and then lost by the brokers (an unclean election): stays counted, wherever markers stand. */
   readonly outlived: Entry[];
 };
@@ -69,7 +71,8 @@ export class Book {
   /** Holds the book against the log, and settles doubts by it. Answers what differs, in words. */
   compare(field: Field, records: readonly LogRecord[]): string[] {
     const problems: string[] = [];
-    const held = new Map(this.#log(field).entries.map((entry) => [entry.offset, entry]));
+    const { entries, forgotten } = this.#log(field);
+    const held = new Map([...entries, ...forgotten].map((entry) => [entry.offset, entry]));
     for (const { offset, number, bytes } of records) {
       const entry = held.get(offset);
       held.delete(offset);
@@ -99,6 +102,14 @@ export class Book {
     log.outlived.push(...lost);
     log.entries.splice(0, log.entries.length, ...log.entries.filter(({ offset }) => offset < end));
     return lost.length;
+  }
+
+  /** The ledger was lost, all of these logs had been counted, and it goes on at their ends. */
+  forget(): void {
+    for (const { entries, outlived, forgotten } of this.#logs.values()) {
+      forgotten.push(...entries.splice(0));
+      outlived.splice(0);
+    }
   }
 
   /**
@@ -138,7 +149,7 @@ export class Book {
     return [bytes, second];
   }
 
-  /** Bytes of all records, discarded ones too, and their number. */
+  /** Bytes of all records that are counted, discarded ones too, and their number. */
   get size(): { readonly bytes: number; readonly records: number } {
     let [bytes, records] = [0, 0];
     for (const [entry] of this.#everything()) {
@@ -158,7 +169,7 @@ export class Book {
   #log(field: Field): Log {
     let log = this.#logs.get(field);
     if (log === undefined) {
-      log = { entries: [], isGone: false, outlived: [] };
+      log = { entries: [], isGone: false, forgotten: [], outlived: [] };
       this.#logs.set(field, log);
     }
     return log;

@@ -37,6 +37,8 @@ export const REDIS_FAULTS = {
 export const TRAFFIC_FAULTS = ['aborted-transactions', 'cardinality-bomb', 'partitions-added'] as const;
 /** These need the stage for themselves: what must be counted is settled before they begin. */
 export const LONE_FAULTS = ['commits-moved', 'topic-made-again', 'unclean-election'] as const;
+/** Only in a plan of one's own: what it makes of the numbers in Prometheus would hide what other faults make of them. */
+export const OWN_FAULTS = ['ledger-lost'] as const;
 /** Not faults but the ground that a whole seed stands on. */
 export const CONDITIONS = ['clocks-askew', 'compacted-topic'] as const;
 
@@ -44,7 +46,7 @@ export type ReplicaFault = (typeof REPLICA_FAULTS)[number];
 export type BrokerFault = (typeof BROKER_FAULTS)[number];
 export type RedisFault = (typeof REDIS_FAULTS)[RedisForm][number];
 export type TrafficFault = (typeof TRAFFIC_FAULTS)[number];
-export type LoneFault = (typeof LONE_FAULTS)[number];
+export type LoneFault = (typeof LONE_FAULTS)[number] | (typeof OWN_FAULTS)[number];
 export type FaultName = ReplicaFault | BrokerFault | RedisFault | TrafficFault | LoneFault;
 export type Condition = (typeof CONDITIONS)[number];
 
@@ -109,6 +111,7 @@ function faultCalled(word: string): FaultName {
     ...Object.values(REDIS_FAULTS).flat(),
     ...TRAFFIC_FAULTS,
     ...LONE_FAULTS,
+    ...OWN_FAULTS,
   ];
   const found = all.find((name) => name === word);
   if (found === undefined) throw new Error(`there is no fault ${word}; there are ${[...new Set(all)].join(', ')}`);

@@ -2,10 +2,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Ground } from './ground.ts';
 import type { Fault, Plan, Step } from './plan.ts';
-import { LONE_FAULTS } from './plan.ts';
-import { excusesOf, judgePrometheus } from './prometheus-truth.ts';
+import { LONE_FAULTS, OWN_FAULTS } from './plan.ts';
+import { judgePrometheus } from './prometheus-truth.ts';
 import { compareWithLogs, type Recovery, settle, totalsOf } from './settle.ts';
-import { BIRTH_HOLD_S, type Stage, startStage } from './stage.ts';
+import { type Stage, startStage } from './stage.ts';
 import { BROKER_TROUBLES } from './trouble-brokers.ts';
 import { LONE_TROUBLES, TRAFFIC_TROUBLES } from './trouble-log.ts';
 import { REDIS_TROUBLES } from './trouble-redis.ts';
@@ -38,8 +38,6 @@ const TROUBLES: Readonly<Record<Fault['name'], Trouble>> = {
   ...TRAFFIC_TROUBLES,
   ...LONE_TROUBLES,
 };
-/** Scrapes after the last hold is over. */
-const PROMETHEUS_PATIENCE_MS = (BIRTH_HOLD_S + 60) * 1000;
 
 /** Never rejects: what goes wrong is among the problems. */
 export async function runSeed(plan: Plan, ground: Ground, logsDirectory: string, tell: Tell): Promise<SeedResult> {
@@ -67,7 +65,7 @@ export async function runSeed(plan: Plan, ground: Ground, logsDirectory: string,
 }
 
 async function runStep(stage: Stage, step: Step, tell: Tell): Promise<StepResult> {
-  const isLone = step.faults.some(({ name }) => LONE_FAULTS.some((lone) => lone === name));
+  const isLone = step.faults.some(({ name }) => [...LONE_FAULTS, ...OWN_FAULTS].some((lone) => lone === name));
   stage.flow();
   await sleep(step.calmMs);
   if (isLone) {
@@ -93,22 +91,15 @@ async function runStep(stage: Stage, step: Step, tell: Tell): Promise<StepResult
 async function verdict(stage: Stage, problems: string[], tell: Tell): Promise<number> {
   problems.push(...(await compareWithLogs(stage)).slice(0, 10));
   const totals = await totalsOf(stage);
-  const judged = await judgePrometheus(stage.prometheus, totals, {
-    excuses: excusesOf(stage.plan, BIRTH_HOLD_S),
-    startedS: stage.startedS,
-    timeoutMs: PROMETHEUS_PATIENCE_MS,
-  });
+  const judged = await judgePrometheus(stage.prometheus, totals, stage.judging);
   problems.push(...judged.problems.slice(0, 20));
   const born =
     judged.bornHigh === 0
       ? ''
       : `, ${judged.bornHigh} born without a zero, in a replay or a hole longer than the hold (stated)`;
   tell(`  Prometheus: ${judged.series} series, ${judged.problems.length} differ${born}`);
-  for (const metric of [
-    'tracetally_audit_failures_total',
-    'tracetally_ledger_losses_total',
-    'tracetally_gap_records_total',
-  ])
+  const losses = stage.judging.excuses.lost.length > 0 ? [] : ['tracetally_ledger_losses_total'];
+  for (const metric of ['tracetally_audit_failures_total', 'tracetally_gap_records_total', ...losses])
     if ((await stage.metric(metric)) !== 0) problems.push(`${metric} is ${await stage.metric(metric)}`);
   return judged.series;
 }

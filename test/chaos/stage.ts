@@ -14,7 +14,7 @@ import { Book, type Field } from './book.ts';
 import { prepareCompacted } from './compacted.ts';
 import { type Ground, NODES, topicId } from './ground.ts';
 import type { Plan } from './plan.ts';
-import { startTruthPrometheus } from './prometheus-truth.ts';
+import { type Excuses, excusesOf, startTruthPrometheus } from './prometheus-truth.ts';
 import { type RedisSide, startRedisSide } from './redis-side.ts';
 import { Watch } from './watch.ts';
 import { type Target, Writer } from './writer.ts';
@@ -24,7 +24,9 @@ const REPLICAS = 4;
 const PARTITIONS = 6;
 const RECORDS_PER_SECOND = 15;
 /** Longer than the holes of a plan, so that no birth misses its zero but for lost writes; a busy machine makes them long. */
-export const BIRTH_HOLD_S = 40;
+const BIRTH_HOLD_S = 40;
+/** Scrapes after the last hold is over. */
+const PROMETHEUS_PATIENCE_MS = (BIRTH_HOLD_S + 60) * 1000;
 const FIRST_LIMIT = 250;
 
 /** What all replicas are given, beside what is their own. Changed by rolling restarts. */
@@ -48,7 +50,8 @@ export type Stage = {
   readonly writer: Writer;
   readonly watch: Watch;
   readonly accounting: Accounting;
-  readonly startedS: number;
+  /** How the truth in Prometheus may differ, and since when it counts. */
+  readonly judging: { readonly excuses: Excuses; readonly startedS: number; readonly timeoutMs: number };
   flow(): void;
   /** Sum over the replicas that answer of a self-metric. */
   metric(name: string): Promise<number>;
@@ -118,7 +121,11 @@ export async function startStage(plan: Plan, ground: Ground, tell: (text: string
       writer,
       watch,
       accounting,
-      startedS: Date.now() / 1000,
+      judging: {
+        excuses: excusesOf(plan, BIRTH_HOLD_S),
+        startedS: Date.now() / 1000,
+        timeoutMs: PROMETHEUS_PATIENCE_MS,
+      },
       flow: () => writer.start(RECORDS_PER_SECOND),
       metric: async (name) => {
         const all = await Promise.all(replicas.map((replica) => selfMetrics(replica).catch(() => () => 0)));

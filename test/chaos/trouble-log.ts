@@ -1,10 +1,13 @@
 /** What happens to the traffic, to the topics and to the group's commits. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Redis } from 'ioredis';
+import { readTotals } from '../support/fleet-ledger.ts';
 import { electLeaders, PREFERRED, UNCLEAN } from '../support/services/kafka-requests.ts';
 import { createTopic, deleteTopic, endOffsets, withAdmin } from '../support/topics.ts';
 import { waitFor, waitUntil } from '../support/wait-for.ts';
 import { brokerPort, NODES, topicId, untilInSync } from './ground.ts';
 import type { LoneFault, TrafficFault } from './plan.ts';
+import { judgePrometheus } from './prometheus-truth.ts';
 import { settle } from './settle.ts';
 import { fieldsOf, type Stage, type TopicNow } from './stage.ts';
 import { endReplica, type Trouble } from './trouble-replicas.ts';
@@ -66,8 +69,38 @@ export const LONE_TROUBLES: Readonly<Record<LoneFault, Trouble>> = {
     await writer.write(20);
     return unread === 0 ? 'all of it was counted' : 'with records that were hardly read';
   },
+  'ledger-lost': async (stage) => loseLedger(stage),
   'unclean-election': async (stage) => uncleanElection(stage, stage.frail!),
 };
+
+/**
+ * Every server is emptied, after Prometheus has seen all that was counted. By `ledger.on_loss: continue` it goes on at
+ * the group's commits: what was counted is not counted again, and counters begin again at zero.
+ */
+async function loseLedger(stage: Stage): Promise<string> {
+  const { prometheus, redis, book, watch } = stage;
+  const totals = await readTotals(stage.ledger);
+  const { problems } = await judgePrometheus(prometheus, totals, stage.judging);
+  if (problems.length > 0) throw new Error(`before the loss Prometheus did not believe the truth: ${problems[0]}`);
+  await watch.end();
+  for (const { port } of redis.servers) {
+    const admin = new Redis(port);
+    await admin.flushall().catch((error: unknown) => {
+      if (!String(error).includes('READONLY')) throw error;
+    });
+    admin.disconnect();
+  }
+  stage.judging.excuses.lost.push(...totals);
+  book.forget();
+  await waitUntil(async () => (await stage.metric('tracetally_ledger_losses_total')) > 0, {
+    timeoutMs: 60_000,
+    what: 'the loss to be noticed',
+  });
+  await stage.writer.write(60);
+  await settle(stage);
+  watch.begin();
+  return `${totals.length} accounts, in ${redis.servers.length} servers`;
+}
 
 /** As an operator does: reset to the beginning, to the end, to somewhere, or the group deleted. */
 async function meddle({ ground, group, topics }: Stage, way: number): Promise<string> {
