@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { parse, stringify } from 'yaml';
@@ -267,6 +267,36 @@ test('the network policy lets in what scrapes, and out what the configuration na
   expect(spec.ingress).toEqual([{ ports: [{ port: 'http', protocol: 'TCP' }] }]);
   const ports = spec.egress.flatMap(({ ports }: { ports: { port: number }[] }) => ports.map(({ port }) => port));
   expect(ports).toEqual([53, 53, 9093, 9094, 6379, 443]);
+});
+
+/** NOTES.txt, which `helm template` does not show, through a ConfigMap in a copy of the chart. */
+const notes = async (values: Values): Promise<string> => {
+  const copy = mkdtempSync(join(directory, 'notes-'));
+  cpSync(CHART, copy, { recursive: true });
+  const text = readFileSync(join(copy, 'templates/NOTES.txt'), 'utf8');
+  writeFileSync(join(copy, 'templates/_notes.tpl'), `{{ define "notes" }}${text}{{ end }}`);
+  const data = '{ notes: {{ include "notes" . | toJson }} }';
+  const map = `apiVersion: v1\nkind: ConfigMap\nmetadata: { name: notes }\ndata: ${data}\n`;
+  writeFileSync(join(copy, 'templates/notes.yaml'), map);
+  const objects = await renderObjects(directory, values, copy);
+  return objects.find(({ metadata }) => metadata.name === 'notes')!.data.notes as string;
+};
+
+test('the notes say what to do next, and warn of what cannot be meant for good', async () => {
+  const first = await notes({});
+  expect(first).toContain('kubectl -n tracing rollout status statefulset/tracetally');
+  expect(first).toContain('no Redis is set');
+  expect(first).toContain('image.repository is "tracetally", without a registry');
+  expect(first).toContain('config.kafka.brokers is [kafka:9092]');
+  expect(first).toContain('set serviceMonitor.enabled');
+  const config = { kafka: { brokers: ['a:1'] }, redis: { url: 'redis://r:1' }, publish: { metric_prefix: 'usage' } };
+  const good = { config, replicaCount: 2, image: { repository: 'r.example/t' }, serviceMonitor: { enabled: true } };
+  const fleet = await notes(good);
+  expect(fleet).not.toContain('WARNING');
+  expect(fleet).toContain('rate(usage_bytes_received_total{namespace="tracing"}[5m])');
+  expect(await notes({ ...good, replicaCount: 1 })).toContain('One replica');
+  const server = { tls: { existingSecret: 'c' } };
+  expect(await notes({ ...good, server, kind: 'Deployment' })).toMatch(/status deployment\/[\s\S]*curl -k https:/);
 });
 
 test('names stay short enough for the labels that Kubernetes makes of them', async () => {

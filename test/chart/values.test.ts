@@ -30,6 +30,8 @@ const REFUSED: readonly (readonly [what: string, values: Values, says: string])[
   ['a wrong kind', { kind: 'DaemonSet' }, '/kind'],
   ['a wrong digest', { image: { digest: 'sha256:abc' } }, '/image/digest'],
   ['scaling to nothing', { keda: { minReplicaCount: 0 } }, '/keda/minReplicaCount'],
+  ['a misspelt request', { resources: { request: { cpu: 1 } } }, "'request' not allowed"],
+  ['a wrong quantity', { resources: { limits: { memory: '1 GB' } } }, '/resources/limits/memory'],
   // Combinations
   ['replicas without a Redis', { replicaCount: 2 }, 'replicaCount is 2, and without a Redis'],
   [
@@ -75,6 +77,11 @@ const REFUSED: readonly (readonly [what: string, values: Values, says: string])[
     'more pending than memory',
     { config: { ledger: { max_pending_bytes: '1GiB' } } },
     'config.ledger.max_pending_bytes is 1GiB, more than three quarters of the heap of 614 MiB',
+  ],
+  [
+    'what the chart has to know',
+    { extraEnv: [{ name: 'TRACETALLY_SERVER_PORT', value: '80' }] },
+    'extraEnv has TRACETALLY_SERVER_PORT, which the chart needs to know',
   ],
   ['a second heap', { extraEnv: [{ name: 'NODE_OPTIONS', value: '' }] }, 'set heapPercent to 0'],
   ['root', { podSecurityContext: { runAsUser: 0 } }, 'needs no root'],

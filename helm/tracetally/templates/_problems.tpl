@@ -99,6 +99,11 @@ itself is in values.schema.json.
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- range $v.extraEnv -}}
+{{- if has .name (list "TRACETALLY_SERVER_HOST" "TRACETALLY_SERVER_PORT" "TRACETALLY_SERVER_SHUTDOWN_TIMEOUT" "TRACETALLY_PUBLISH_METRIC_PREFIX") -}}
+{{- $p = append $p (printf "extraEnv has %s, which the chart needs to know: set it under config" .name) -}}
+{{- end -}}
+{{- end -}}
 {{- if eq (toString $v.podSecurityContext.runAsUser) "0" -}}
 {{- $p = append $p "podSecurityContext.runAsUser is 0: the service needs no root" -}}
 {{- end -}}

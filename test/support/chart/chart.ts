@@ -24,9 +24,9 @@ export type Manifest = {
   readonly [key: string]: any;
 };
 
-const render = async (more: readonly string[]): Promise<string> => {
+const render = async (more: readonly string[], chart = CHART): Promise<string> => {
   const { helm } = await installChartTools();
-  return run(helm, ['template', RELEASE, CHART, '--namespace', NAMESPACE, '--kube-version', KUBERNETES, ...more]);
+  return run(helm, ['template', RELEASE, chart, '--namespace', NAMESPACE, '--kube-version', KUBERNETES, ...more]);
 };
 
 let written = 0;
@@ -40,12 +40,12 @@ export const valuesFile = (directory: string, values: Values): string => {
 };
 
 /** What the chart makes of the values, as text. Rejects with what helm says. */
-export const renderText = (directory: string, values: Values): Promise<string> =>
-  render(['--values', valuesFile(directory, values)]);
+export const renderText = (directory: string, values: Values, chart = CHART): Promise<string> =>
+  render(['--values', valuesFile(directory, values)], chart);
 
 /** The same as objects. */
-export const renderObjects = async (directory: string, values: Values): Promise<readonly Manifest[]> =>
-  manifests(await renderText(directory, values));
+export const renderObjects = async (directory: string, values: Values, chart = CHART): Promise<readonly Manifest[]> =>
+  manifests(await renderText(directory, values, chart));
 
 export const manifests = (text: string): readonly Manifest[] =>
   parseAllDocuments(text)

@@ -36,6 +36,16 @@ const numberOrPercent: Schema = {
   anyOf: [integer(0), { type: 'string', pattern: '^(100|[1-9]?[0-9])%$' }, { type: 'null' }],
 };
 
+const quantities: Schema = {
+  type: 'object',
+  additionalProperties: {
+    anyOf: [
+      { type: 'string', pattern: '^[0-9]+(\\.[0-9]+)?(m|[kMGTPE]i?|e[0-9]+)?$' },
+      { type: 'number', minimum: 0 },
+    ],
+  },
+};
+
 const tlsSecret = object({ existingSecret: name, caKey: secretKey, certKey: secretKey, keyKey: secretKey });
 const probe = object({
   initialDelaySeconds: integer(0),
@@ -82,7 +92,7 @@ const WORKLOAD: Readonly<Record<string, Schema>> = {
   revisionHistoryLimit: integer(0),
   terminationGracePeriodSeconds: integer(1),
   restartOnConfigChange: flag,
-  resources: free,
+  resources: object({ requests: quantities, limits: quantities, claims: freeList }),
   heapPercent: integer(0, 90),
   livenessProbe: probe,
   readinessProbe: probe,
