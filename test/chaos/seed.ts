@@ -1,7 +1,8 @@
 /** One seed from its start to its verdict. */
+import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Ground } from './ground.ts';
-import type { Fault, Plan, Step } from './plan.ts';
+import type { Fault, FaultName, Plan, Step } from './plan.ts';
 import { LONE_FAULTS, OWN_FAULTS } from './plan.ts';
 import { judgePrometheus } from './prometheus-truth.ts';
 import { compareWithLogs, type Recovery, settle, totalsOf } from './settle.ts';
@@ -91,6 +92,10 @@ async function runStep(stage: Stage, step: Step, tell: Tell): Promise<StepResult
 async function verdict(stage: Stage, problems: string[], tell: Tell): Promise<number> {
   problems.push(...(await compareWithLogs(stage)).slice(0, 10));
   const totals = await totalsOf(stage);
+  const lostWrites = sawLostWrites(stage);
+  if (lostWrites && !mayLoseWrites(stage.plan))
+    problems.push('the replicas saw lost writes, and no fault of the plan loses any');
+  stage.judging.excuses.lostWrites = lostWrites;
   const judged = await judgePrometheus(stage.prometheus, totals, stage.judging);
   problems.push(...judged.problems.slice(0, 20));
   const born =
@@ -102,6 +107,25 @@ async function verdict(stage: Stage, problems: string[], tell: Tell): Promise<nu
   for (const metric of ['tracetally_audit_failures_total', 'tracetally_gap_records_total', ...losses])
     if ((await stage.metric(metric)) !== 0) problems.push(`${metric} is ${await stage.metric(metric)}`);
   return judged.series;
+}
+
+/** Faults after which the ledger is behind the group's commits: writes were lost, or somebody moved the commits up. */
+const LOSING: ReadonlySet<FaultName> = new Set([
+  'redis-forgets',
+  'failover-losing-writes',
+  'failover-asked',
+  'node-comes-back-older',
+  'commits-moved',
+]);
+
+/** With Sentinels a master that sleeps is replaced; what it takes after it woke, until it is told, is lost. */
+function mayLoseWrites({ form, steps }: Plan): boolean {
+  const names = steps.flatMap(({ faults }) => faults.map(({ name }) => name));
+  return names.some((name) => LOSING.has(name) || (form === 'sentinel' && name === 'redis-asleep'));
+}
+
+function sawLostWrites({ replicas }: Stage): boolean {
+  return replicas.some(({ logFile }) => readFileSync(logFile, 'utf8').includes('"msg":"ledger_lost_writes"'));
 }
 
 function deadOf({ replicas }: Stage): string[] {

@@ -122,7 +122,7 @@ export async function startStage(plan: Plan, ground: Ground, tell: (text: string
       watch,
       accounting,
       judging: {
-        excuses: excusesOf(plan, BIRTH_HOLD_S),
+        excuses: excusesOf(plan, BIRTH_HOLD_S, false),
         startedS: Date.now() / 1000,
         timeoutMs: PROMETHEUS_PATIENCE_MS,
       },
