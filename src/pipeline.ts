@@ -92,6 +92,11 @@ export class Pipeline {
     return this.#table.footprint;
   }
 
+  /** Tenants' settings are asked for anew, from the next record on. What was gathered before stays as it was. */
+  settingsChanged(): void {
+    this.#table = this.#newTable();
+  }
+
   readonly gather: Gather = (record, where, sink) => {
     // read
     if (isOtherSignal(record)) {

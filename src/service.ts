@@ -23,7 +23,9 @@ import { openRedisLedger } from './ledger/redis-ledger.ts';
 import { isTemporary } from './ledger/temporary.ts';
 import { Worker } from './ledger/worker.ts';
 import { type Health, watchRecords, watchWorker } from './observe.ts';
-import { tenantSettings, topicEncodings } from './overrides/static.ts';
+import { type SettingsOf, tenantSettings } from './overrides/settings.ts';
+import { OverridesFile } from './overrides/source.ts';
+import { topicEncodings } from './overrides/static.ts';
 import { Pipeline } from './pipeline.ts';
 import { Publisher } from './publish/publisher.ts';
 import { PublishServer, type ServerOptions } from './publish/server.ts';
@@ -83,6 +85,11 @@ class Service {
   readonly #server: PublishServer;
   readonly #files: ServerFiles;
   #filesTimer: NodeJS.Timeout | undefined;
+  readonly #overrides: OverridesFile;
+  readonly #pipeline: Pipeline;
+  /** Of the overrides in force. */
+  #settings: SettingsOf;
+  #overridesTimer: NodeJS.Timeout | undefined;
   #shownPartitions: readonly TopicPartition[] = [];
   #isFaulty = false;
 
@@ -98,7 +105,9 @@ class Service {
       logger,
       watch: (trouble) => metrics.sourceTroubles.add(trouble),
     });
-    const settings = tenantSettings(config);
+    this.#overrides = new OverridesFile(config);
+    this.#settings = tenantSettings(config);
+    const settings: SettingsOf = (tenant) => this.#settings(tenant);
     const pipeline = new Pipeline({
       tenants: new TenantChain(config.tenants.from, config.tenants.default),
       settings,
@@ -123,7 +132,8 @@ class Service {
       watch: watchWorker(metrics, logger, this.#health, this.#isEmbedded),
       fatal: (error) => this.fault(error),
     });
-    const publish = publishSettings(config);
+    this.#pipeline = pipeline;
+    const publish = publishSettings(config, settings);
     const replica = `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`;
     this.#publisher = new Publisher(
       {
@@ -168,6 +178,7 @@ class Service {
   async start(): Promise<void> {
     const port = await this.#server.listen();
     this.#logger.info({ host: this.#config.server.host, port }, 'listening');
+    this.#watchOverrides();
     this.#watchFiles();
     await this.#untilDone('Kafka: the id of the cluster', async () => {
       const clusterId = await this.#source.clusterId();
@@ -184,6 +195,7 @@ class Service {
   async stop(orderly: boolean, started: Promise<void>): Promise<void> {
     this.#health.stopping = true;
     clearInterval(this.#filesTimer);
+    clearInterval(this.#overridesTimer);
     const withinMs = this.#config.server.shutdownTimeoutMs;
     const endMs = systemClock.monotonicMs() + withinMs;
     const left = (): number => Math.max(0, endMs - systemClock.monotonicMs());
@@ -201,6 +213,28 @@ class Service {
     if (this.#isFaulty) return;
     this.#isFaulty = true;
     this.onFault(error instanceof Error ? error : new Error(String(error)));
+  }
+
+  /** The settings of tenants: those of the start must be sound, later ones with a mistake change nothing. */
+  #watchOverrides(): void {
+    if (this.#overrides.isNone) return;
+    if (!this.#lookAtOverrides()) throw new Error('the file of overrides cannot be taken');
+    const { perTenantOverridePeriodMs } = this.#config.overrides;
+    this.#overridesTimer = setInterval(() => this.#lookAtOverrides(), perTenantOverridePeriodMs);
+  }
+
+  #lookAtOverrides(): boolean {
+    const { changed, problems } = this.#overrides.look();
+    const isSound = problems.length === 0;
+    this.#metrics.overridesFailed.set(isSound ? 0 : 1);
+    if (!isSound) this.#logger.limited('overrides_refused').error({ problems }, 'overrides_refused');
+    if (changed === null) return isSound;
+    this.#settings = tenantSettings(this.#config, changed);
+    this.#pipeline.settingsChanged();
+    this.#metrics.overridesReloads.add();
+    this.#metrics.overridesInfo.set({ sha256: changed.sha256 });
+    this.#logger.info({ sha256: changed.sha256, tenants: changed.blocks.size }, 'overrides_taken');
+    return true;
   }
 
   /** Tokens and certificates are taken anew when their files change. */
@@ -370,8 +404,7 @@ const serverOptions = ({ server }: Config): ServerOptions => ({
 const embeddedLedger = (): MemoryLedger =>
   new MemoryLedger({ nowUs: () => Math.round(performance.timeOrigin * 1000 + performance.now() * 1000) });
 
-const publishSettings = (config: Config): PublishSettings => {
-  const settings = tenantSettings(config);
+const publishSettings = (config: Config, settings: SettingsOf): PublishSettings => {
   const trackerOf = ({ tenant, tracker }: { tenant: string; tracker: string }) =>
     settings(tenant).trackers.find(({ name }) => name === tracker);
   return {

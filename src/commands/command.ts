@@ -2,6 +2,7 @@
 import type { Readable } from 'node:stream';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
+import { OverridesFile } from '../overrides/source.ts';
 import { usageProblems, usageWarnings } from '../overrides/static.ts';
 
 export type Io = {
@@ -59,6 +60,8 @@ export const checkedConfig = (values: Values, io: Io): CheckedConfig => {
   const file = typeof values.config === 'string' ? values.config : undefined;
   const loaded = loadConfig({ file, env: io.env }, usageProblems);
   if ('problems' in loaded) return loaded;
+  const { problems } = new OverridesFile(loaded.config).look();
+  if (problems.length > 0) return { problems };
   return { config: loaded.config, warnings: [...loaded.warnings, ...usageWarnings(loaded.config)] };
 };
 

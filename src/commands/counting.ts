@@ -4,7 +4,9 @@ import { type Dimension, parseDimensions } from '../attribution/dimensions.ts';
 import { isReservedTenant } from '../attribution/reserved.ts';
 import { refuseTenantId } from '../attribution/tenant.ts';
 import type { Config } from '../config/config.ts';
-import { COST_ATTRIBUTION, tenantSettings } from '../overrides/static.ts';
+import { tenantSettings } from '../overrides/settings.ts';
+import { OverridesFile } from '../overrides/source.ts';
+import { COST_ATTRIBUTION } from '../overrides/static.ts';
 import { CONFIG_OPTION, type Io, type Option, UsageError, type Values } from './command.ts';
 import { choice } from './records.ts';
 
@@ -63,8 +65,11 @@ const limitOf = (values: Values, otherwise: number): number => {
 export const countingOf = (values: Values, config: Config, io: Io): Counting => {
   const { costAttribution, accounting: configured, maxLabelValueLengthBytes } = config.usage;
   const tenant = tenantOf(values, config, io);
-  const enabled = { ...config, usage: { ...config.usage, costAttribution: { ...costAttribution, enabled: true } } };
-  const [tracker] = tenantSettings(enabled)(tenant).trackers;
+  const counted = { ...costAttribution, enabled: true, withoutDimensions: 'count' } as const;
+  const enabled = { ...config, usage: { ...config.usage, costAttribution: counted } };
+  const file = new OverridesFile(config);
+  file.look();
+  const [tracker] = tenantSettings(enabled, file.current)(tenant).trackers;
   const accounting = choice<Accounting>(values, 'accounting', ['exact', 'tempo'], configured);
   const given = values.dimension;
   return {

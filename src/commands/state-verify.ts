@@ -5,7 +5,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TenantChain } from '../attribution/tenant.ts';
 import type { ShardCut } from '../ledger/port.ts';
-import { tenantSettings, topicEncodings } from '../overrides/static.ts';
+import { tenantSettings } from '../overrides/settings.ts';
+import { OverridesFile } from '../overrides/source.ts';
+import { topicEncodings } from '../overrides/static.ts';
 import { type Baseline, baselineOf, loadBaseline, saveBaseline } from './baseline.ts';
 import { type Command, type Io, UsageError, type Values } from './command.ts';
 import { durationMs, SCOPE_OPTIONS, scopeOf } from './log-scope.ts';
@@ -35,9 +37,11 @@ const whole = (count: number): string => count.toLocaleString('en-US');
 /** Reads all that the plan asks for, and tells how far it is. */
 const countAgain = async (state: State, plan: ReadPlan, known: ReadonlySet<string>): Promise<TruthCount> => {
   const { config, log, io } = state;
+  const file = new OverridesFile(config);
+  file.look();
   const count = new TruthCount({
     tenants: new TenantChain(config.tenants.from, config.tenants.default),
-    settings: tenantSettings(config),
+    settings: tenantSettings(config, file.current),
     encoding: topicEncodings(config),
     maxLabelValueLength: config.usage.maxLabelValueLengthBytes,
     accounting: config.usage.accounting,

@@ -125,6 +125,7 @@ export const build = (values: Values, contents: Contents): Config => ({
       enabled: values.usage.cost_attribution.enabled,
       maxCardinality: values.usage.cost_attribution.max_cardinality,
       staleDurationMs: values.usage.cost_attribution.stale_duration,
+      withoutDimensions: values.usage.cost_attribution.without_dimensions,
     },
     maxLabelValueLengthBytes: values.usage.accounting === 'tempo' ? UNCUT_BYTES : values.usage.max_label_value_length,
   },
@@ -135,6 +136,9 @@ export const build = (values: Values, contents: Contents): Config => ({
         maxCardinality: values.overrides.defaults.cost_attribution.max_cardinality,
       },
     },
+    perTenantOverrideConfig: values.overrides.per_tenant_override_config,
+    perTenantOverridePeriodMs: values.overrides.per_tenant_override_period,
+    merge: values.overrides.merge,
   },
   publish: {
     metricPrefix: values.publish.metric_prefix,

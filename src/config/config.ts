@@ -95,6 +95,8 @@ export type Config = {
       readonly enabled: boolean;
       readonly maxCardinality: number;
       readonly staleDurationMs: number;
+      /** What becomes of a tenant without dimensions. */
+      readonly withoutDimensions: 'count' | 'ignore';
     };
     readonly maxLabelValueLengthBytes: number;
   };
@@ -107,6 +109,10 @@ export type Config = {
         readonly maxCardinality: number;
       };
     };
+    /** File with the settings of tenants. Empty: none. */
+    readonly perTenantOverrideConfig: string;
+    readonly perTenantOverridePeriodMs: number;
+    readonly merge: 'block' | 'fields';
   };
   readonly publish: {
     readonly metricPrefix: string;

@@ -266,6 +266,12 @@ export const SETTINGS = {
         default: '15m',
         min: 1_000,
       },
+      without_dimensions: {
+        doc: 'A tenant without dimensions: count its bytes in one series without labels of its own, or ignore them as Tempo does.',
+        format: 'choice',
+        default: 'count',
+        choices: ['count', 'ignore'],
+      },
     },
     max_label_value_length: {
       doc: 'Longer label values are cut, in bytes. With the accounting tempo only those above 65536, since Tempo cuts none.',
@@ -290,6 +296,24 @@ export const SETTINGS = {
           max: 10_000_000,
         },
       },
+    },
+    per_tenant_override_config: {
+      doc: "File with the settings of single tenants, in Tempo's form (docs/overrides.md).",
+      format: 'text',
+      default: '',
+    },
+    per_tenant_override_period: {
+      doc: 'How often that file is looked at. One with a mistake changes nothing but tracetally_overrides_failed.',
+      format: 'duration',
+      default: '10s',
+      min: 100,
+      max: HOUR_MS,
+    },
+    merge: {
+      doc: "block: a tenant's entry stands for all settings, as in Tempo; what it leaves out is not taken from the wildcard or the defaults. fields: it is.",
+      format: 'choice',
+      default: 'block',
+      choices: ['block', 'fields'],
     },
   },
   publish: {

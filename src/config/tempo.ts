@@ -20,7 +20,7 @@ const KNOWN = new Set(ROWS.map(({ path }) => path));
 /** Names of Tempo's own groups and topics say nothing about ours, its producer's settings neither. */
 const WHY: Readonly<Record<string, string>> = {
   'ingest.kafka.consumer_group': "a group of one's own is needed: with Tempo's, each would read only a part",
-  'overrides.user_configurable_overrides': 'there is no API for overrides',
+  'overrides.user_configurable_overrides': 'there is no API for overrides yet; per_tenant_override_config is read',
 };
 const SERVER = "Tracetally's own address is server.host and server.port";
 const SECTIONS: Readonly<Record<string, string>> = { server: SERVER, stream_over_http_enabled: SERVER };
@@ -61,11 +61,14 @@ const KAFKA_PASSWORD = '${KAFKA_PASSWORD}';
 const PUSH_BYTES =
   "ingest.kafka.topic: the records of Tempo's own topic were regrouped by trace, with resources repeated, so that they sum to more than was received; for the same numbers as Tempo's read the topic that the Collector writes (docs/tempo.md)";
 
+const HEADER = 'header:X-Scope-OrgID';
+
 class Migrating {
   readonly made: Record<string, unknown> = {};
   readonly left: string[] = [];
   readonly notes: string[] = [];
   readonly #leaves = new Map<string, unknown>();
+  readonly #copied = new Set<string>();
 
   constructor(document: Node) {
     this.#collect(document, '');
@@ -97,6 +100,7 @@ class Migrating {
       const value = this.take(theirs);
       if (value === undefined || value === '') continue;
       this.set(ours, change === undefined ? value : change(value));
+      this.#copied.add(ours);
       if (ours === 'kafka.topics') this.notes.push(PUSH_BYTES);
     }
   }
@@ -104,9 +108,14 @@ class Migrating {
   tenants(): void {
     const several = this.take('multitenancy_enabled');
     if (several !== true) return;
-    this.set('tenants', { from: ['header:X-Scope-OrgID'], default: '' });
+    const isTemposTopic = this.#copied.has('kafka.topics');
+    this.set('tenants', { from: [isTemposTopic ? 'key' : HEADER], default: '' });
+    const header =
+      'the Collector writes the header X-Scope-OrgID into records if its Kafka exporter has include_metadata_keys: [X-Scope-OrgID]; a record without it is discarded';
     this.notes.push(
-      'tenants: the Collector writes the header X-Scope-OrgID into records if its Kafka exporter has include_metadata_keys: [X-Scope-OrgID]; a record without it is discarded',
+      isTemposTopic
+        ? `tenants.from: in Tempo's own topic the tenant is the key; for a topic of the Collector write ["${HEADER}"]: ${header}`
+        : `tenants: ${header}`,
     );
   }
 

@@ -1,6 +1,5 @@
-/** What is in force for a tenant, by the configuration alone: for all tenants the same. */
-import { parseDimensions } from '../attribution/dimensions.ts';
-import type { TenantSettings } from '../attribution/series-table.ts';
+/** What the configuration alone says of tenants and their dimensions: for all tenants the same. */
+import { type Dimension, parseDimensions } from '../attribution/dimensions.ts';
 import { refuseTenantId } from '../attribution/tenant.ts';
 import type { Config, Encoding } from '../config/config.ts';
 
@@ -11,6 +10,9 @@ const DIMENSIONS = 'overrides.defaults.cost_attribution.dimensions';
 
 const parsed = ({ overrides }: Config, sharedLabels: 'allow' | 'refuse' = 'allow') =>
   parseDimensions(overrides.defaults.costAttribution.dimensions, { sharedLabels, path: DIMENSIONS });
+
+/** Where the overrides say nothing. The configuration must have no `usageProblems`. */
+export const defaultDimensions = (config: Config): readonly Dimension[] => parsed(config).dimensions;
 
 /** Likely mistakes that are no errors: two dimensions on one label. */
 export const usageWarnings = (config: Config): readonly string[] =>
@@ -31,17 +33,4 @@ export const usageProblems = (config: Config): readonly string[] => {
 export const topicEncodings = ({ kafka }: Config): ((topic: string) => Encoding) => {
   const encodings = new Map(kafka.topicEncodings);
   return (topic) => encodings.get(topic) ?? kafka.encoding;
-};
-
-/** The configuration must have no `usageProblems`. A tenant without dimensions has one series, of all its bytes. */
-export const tenantSettings = (config: Config): ((tenant: string) => TenantSettings) => {
-  const { enabled, maxCardinality, staleDurationMs } = config.usage.costAttribution;
-  const tracker = {
-    name: COST_ATTRIBUTION,
-    dimensions: parsed(config).dimensions,
-    limit: config.overrides.defaults.costAttribution.maxCardinality || maxCardinality,
-    staleS: Math.ceil(staleDurationMs / 1_000),
-  };
-  const settings = { trackers: enabled ? [tracker] : [] };
-  return () => settings;
 };

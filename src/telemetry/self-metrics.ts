@@ -130,6 +130,12 @@ export const DECLARED = {
   forgottenTenants: counter('forgotten_tenants_total', 'Trackers of tenants without series that were forgotten.'),
 
   // Configuration
+  overridesFailed: gauge(
+    'overrides_failed',
+    '1 while the file of overrides cannot be taken; what was in force before stays so. Alert.',
+  ),
+  overridesReloads: counter('overrides_reloads_total', 'Times that a changed file of overrides was taken.'),
+  overridesInfo: info('overrides_info', '1, with the hash of the overrides in force.', ['sha256']),
   serverFilesRefused: counter(
     'server_files_refused_total',
     'Looks at the files of server.tls and of the tokens that found one which cannot be used; the former ones stay.',

@@ -143,6 +143,13 @@ const CONSUMPTION: readonly AlertCase[] = [
     firing: [{ ...GROUP, trouble: 'no_leader' }],
   },
   {
+    alert: 'TracetallyOverridesRefused',
+    series: onJobs('overrides_failed', '0x10 1x60', '0x70'),
+    silentAt: '20m',
+    firesAt: '50m',
+    firing: [GROUP],
+  },
+  {
     alert: 'TracetallyServerFilesRefused',
     series: onJobs('server_files_refused_total', '0x10 0+1x50', '0x60'),
     silentAt: '20m',

@@ -180,6 +180,33 @@ test('nothing of a record is kept but copies: its memory is written over when th
   expect(rows.rows.filter(({ tenant }) => tenant.startsWith('zz'))).toEqual([]);
 });
 
+test('changed settings are in force from the next record on, once the pipeline is told', () => {
+  let label = 'before';
+  const tracker = () => ({
+    name: 'cost-attribution',
+    dimensions: [{ ...dimensions[0]!, label }],
+    limit: 10,
+    staleS: 900,
+  });
+  const changing = new Pipeline({
+    tenants: { resolve: () => ({ kind: 'tenant', tenant: 'acme' }) },
+    settings: () => ({ trackers: [tracker()] }),
+    maxLabelValueLength: 2048,
+    watch: { accepted: () => {}, discarded: () => {}, regionDiscarded: () => {} },
+  });
+  const rows = new Rows();
+  const labels = () => rows.of('acme').flatMap((row) => Object.keys(row.labels));
+  const add = () => changing.gather(record(value, null), { topic: 't', partition: 0 }, rows);
+  add();
+  label = 'after';
+  add();
+  expect(new Set(labels())).toEqual(new Set(['before']));
+  changing.settingsChanged();
+  add();
+  expect(new Set(labels())).toEqual(new Set(['before', 'after']));
+  expect(rows.of(RECORDS_TENANT)).toMatchObject([{ labels: { outcome: 'accepted' }, second: 3 }]);
+});
+
 describe('a record whose resources name its tenants', () => {
   const region = (tenant: string | null, ...services: readonly string[]) => ({
     resource: { attributes: tenant === null ? [] : ([['tenant.id', tenant]] as const) },

@@ -47,6 +47,16 @@ overrides: { defaults: { cost_attribution: { max_cardinality: 100, dimensions: {
         client_id: 'me',
         tls: { enabled: true, ca_file: '/ca.pem' },
       },
+      tenants: { from: ['key'], default: '' },
+    });
+  });
+
+  test('takes the tenants of the Collector where Tempo has no topic of its own, and the file of overrides', async () => {
+    const { made } = await migrate(
+      'multitenancy_enabled: true\noverrides: { per_tenant_override_config: /conf/overrides.yaml, per_tenant_override_period: 1m }',
+    );
+    expect(made).toEqual({
+      overrides: { per_tenant_override_config: '/conf/overrides.yaml', per_tenant_override_period: '1m' },
       tenants: { from: ['header:X-Scope-OrgID'], default: '' },
     });
   });

@@ -31,6 +31,8 @@ const NO_TROUBLE: readonly string[] = [
   'pendingSeries',
   'purgedSeries',
   'forgottenTenants',
+  'overridesReloads',
+  'overridesInfo',
 ];
 
 test('every row has a failure, metrics, log lines and an alert', () => {

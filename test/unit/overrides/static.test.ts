@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Config } from '../../../src/config/config.ts';
 import { loadConfig } from '../../../src/config/load.ts';
-import { tenantSettings, usageProblems } from '../../../src/overrides/static.ts';
+import { tenantSettings } from '../../../src/overrides/settings.ts';
+import { usageProblems } from '../../../src/overrides/static.ts';
 
 const config = (yaml: string): Config => {
   const loaded = loadConfig({ file: 'c', env: {}, read: () => yaml });

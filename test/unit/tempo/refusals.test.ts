@@ -47,6 +47,30 @@ describe('check', () => {
     expect(err).toContain(text);
   });
 
+  test("lists everything that is wrong in the file of overrides, in Tempo's words", async () => {
+    const overrides = join(dir, 'overrides.yaml');
+    const file = join(dir, 'with-overrides.yaml');
+    writeFileSync(file, JSON.stringify({ overrides: { per_tenant_override_config: overrides } }));
+    const checked = async (tenants: object | null) => {
+      rmSync(overrides, { force: true });
+      if (tenants !== null) writeFileSync(overrides, JSON.stringify({ overrides: tenants }));
+      const captured = capture();
+      return { code: await runCli(['check', '--config', file], captured.io), err: captured.err() };
+    };
+    const wrong = { cost_attribution: { dimensions: { 'a-b': '', 'a.b': '', c: '__c' } } };
+    const { code, err } = await checked({ acme: wrong, globex: wrong });
+    expect(code).toBe(1);
+    expect(err).toContain('the configuration has 4 problems:');
+    expect(err).toContain(
+      `${overrides}: validating overrides for acme failed: cost_attribution.dimensions has duplicate label name: 'a_b', both 'a-b' and 'a.b' map to it`,
+    );
+    expect(err).toContain(
+      "validating overrides for globex failed: cost_attribution.dimensions config has invalid label name: '__c'",
+    );
+    expect(await checked(null)).toMatchObject({ code: 1, err: expect.stringContaining('there is no such file') });
+    expect(await checked({ acme: { ingestion: {} } })).toEqual({ code: 0, err: '' });
+  });
+
   test('warns of two dimensions on one label, which Tempo takes in its defaults alone', async () => {
     const { code, err } = await check({ 'a-b': '', 'a.b': '' });
     expect(code).toBe(0);

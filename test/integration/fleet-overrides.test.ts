@@ -1,0 +1,90 @@
+/** Overrides change under running replicas while traffic flows: without a restart, and to the last byte. */
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { type Fleet, PREFIX, startFleet } from '../support/fleet.ts';
+import { type FleetLedger, openFleetLedger, readTotals } from '../support/fleet-ledger.ts';
+import { plainRecord } from '../support/fleet-records.ts';
+import { sharedKafka } from '../support/shared-servers.ts';
+import { waitUntil } from '../support/wait-for.ts';
+
+const REPLICAS = 3;
+const dir = mkdtempSync(join(tmpdir(), 'tracetally-overrides-'));
+const file = join(dir, 'overrides.yaml');
+
+let fleet: Fleet;
+let ledger: FleetLedger;
+
+/** As a mounted file changes: at once. */
+const put = (content: string): void => {
+  writeFileSync(`${file}.new`, content);
+  renameSync(`${file}.new`, file);
+};
+
+beforeAll(async () => {
+  put('overrides: {}\n');
+  fleet = await startFleet({
+    name: 'overrides',
+    brokers: sharedKafka(),
+    replicas: REPLICAS,
+    partitions: 6,
+    config: { overrides: { per_tenant_override_config: file, per_tenant_override_period: '200ms' } },
+  });
+  ledger = openFleetLedger(fleet.redis.url, PREFIX);
+}, 120_000);
+
+afterAll(async () => {
+  await ledger?.close();
+  await fleet?.stop();
+  rmSync(dir, { recursive: true });
+}, 60_000);
+
+/** Names of the labels that series of the tenant have. */
+const labelsOf = async (tenant: string): Promise<ReadonlySet<string>> => {
+  const totals = await readTotals(ledger);
+  const series = totals.filter((account) => account.tenant === tenant).flatMap((account) => account.series);
+  return new Set(series.map(({ labels }) => Object.keys(labels).join()));
+};
+
+test('a change reaches every replica, a broken one none, and every byte is counted all the while', async () => {
+  const flow = await fleet.flow(200);
+  await fleet.send(plainRecord('changing', '/a'));
+  await waitUntil(async () => (await labelsOf('changing')).has('env,route,service,team'), {
+    timeoutMs: 60_000,
+    what: 'series by the defaults',
+  });
+
+  put('overrides: { changing: { cost_attribution: { dimensions: { span.http.route: path }, max_cardinality: 5 } } }\n');
+  await waitUntil(async () => (await fleet.metric('tracetally_overrides_reloads_total')) === 2 * REPLICAS, {
+    timeoutMs: 60_000,
+    what: 'every replica to take the file',
+  });
+  for (let partition = 0; partition < 6; partition++) await fleet.send(plainRecord('changing', '/b'), partition);
+  await waitUntil(async () => (await labelsOf('changing')).has('path'), {
+    timeoutMs: 60_000,
+    what: 'series by the new dimensions',
+  });
+
+  put('overrides: { changing: { cost_attribution: { dimensions: { span.http.route: __path } } } }\n');
+  await waitUntil(async () => (await fleet.metric('tracetally_overrides_failed')) === REPLICAS, {
+    timeoutMs: 60_000,
+    what: 'every replica to refuse the file',
+  });
+  await fleet.send(plainRecord('changing', '/c'));
+  expect(fleet.lines('overrides_refused')[0]).toMatchObject({
+    problems: [expect.stringContaining('validating overrides for changing failed')],
+  });
+  rmSync(file);
+  await fleet.send(plainRecord('changing', '/d'));
+
+  put('overrides: {}\n');
+  await waitUntil(async () => (await fleet.metric('tracetally_overrides_failed')) === 0, {
+    timeoutMs: 60_000,
+    what: 'every replica to take the good file',
+  });
+  await flow.end();
+  await fleet.settle();
+  expect(await labelsOf('changing')).toEqual(new Set(['env,route,service,team', 'path']));
+  expect(await fleet.metric('tracetally_overrides_reloads_total')).toBe(3 * REPLICAS);
+}, 180_000);
