@@ -39,6 +39,8 @@ export class Book {
   readonly #logs = new Map<Field, Log>();
   /** Records by their number, until it is known where they lie. */
   readonly #known = new Map<number, TrafficRecord>();
+  /** Some replica of a log may still hold them, and nobody counts them. */
+  readonly #leftOut = new Set<number>();
   #numbers = 0;
 
   /** What to write for a record: a header more. */
@@ -76,6 +78,7 @@ export class Book {
     for (const { offset, number, bytes } of records) {
       const entry = held.get(offset);
       held.delete(offset);
+      if (entry === undefined && number !== null && this.#leftOut.has(number)) continue;
       if (entry === undefined && number !== null && this.#known.has(number)) this.place(field, offset, number);
       else if (entry === undefined) problems.push(`${field}@${offset}: the log holds record ${number}, the book none`);
       else if (entry.number !== number || entry.bytes !== bytes)
@@ -87,6 +90,12 @@ export class Book {
 
   /** No record of a doubt was found in any log. */
   strikeDoubts(): void {
+    this.#known.clear();
+  }
+
+  /** What is not in a log that was compacted. Each broker compacts by itself: another leader may still have it. */
+  leaveOutDoubts(): void {
+    for (const number of this.#known.keys()) this.#leftOut.add(number);
     this.#known.clear();
   }
 

@@ -45,7 +45,7 @@ export async function prepareCompacted(ground: Ground, topic: TopicNow, book: Bo
     const log = await readLog(brokers, topic.name);
     for (const [partition, records] of log)
       for (const { offset, number } of records) book.place(`${topic.id}/${partition}`, offset, number!);
-    book.strikeDoubts();
+    book.leaveOutDoubts();
     return `compacted topic: about ${written} records written, ${held} of them left to be read`;
   } finally {
     await producer.disconnect();
