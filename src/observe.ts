@@ -11,6 +11,8 @@ export type Health = {
   ledgerUp: boolean;
   /** Events of the source: joined at least once, and not thrown out since. */
   joined: boolean;
+  /** The last question to Kafka was answered. */
+  kafkaUp: boolean;
   /** What the start is waiting for; empty when it is over. */
   waitingFor: string;
   stopping: boolean;
@@ -95,8 +97,14 @@ export const watchWorker = (metrics: SelfMetrics, logger: Logger, health: Health
     source_unavailable: ({ during, error }) => {
       if (during === 'commit') metrics.kafkaCommitFailures.add();
       if (isRebalance(error)) return logger.debug({ during, error }, 'generation_over');
+      // What is being positioned is waited for in any case.
+      if (during !== 'positioning') health.kafkaUp = false;
       metrics.kafkaUnavailable.add();
       logger.limited(`source_${during}`).warn({ during, error }, 'kafka_unavailable');
+    },
+    source_available: () => {
+      if (!health.kafkaUp) logger.info({}, 'kafka_available');
+      health.kafkaUp = true;
     },
     kafka_committed: () => metrics.kafkaCommits.add(),
     paused: ({ partitions }) => logger.limited('paused').warn({ partitions }, 'gathering_paused'),

@@ -76,7 +76,13 @@ class Service {
   readonly #config: Config;
   readonly #logger: Logger;
   readonly #metrics: SelfMetrics;
-  readonly #health: Health = { ledgerUp: false, joined: false, waitingFor: 'the start', stopping: false };
+  readonly #health: Health = {
+    ledgerUp: false,
+    joined: false,
+    kafkaUp: true,
+    waitingFor: 'the start',
+    stopping: false,
+  };
   readonly #isEmbedded: boolean;
   readonly #ledger: AnyLedger;
   readonly #source: KafkaSource;
@@ -291,6 +297,7 @@ class Service {
       ...handler,
       assigned: (generation, partitions) => {
         this.#health.joined = true;
+        this.#health.kafkaUp = true;
         this.#metrics.rebalances.add();
         this.#logger.info({ generation, partitions: partitions.length }, 'assigned');
         if (this.#isEmbedded) this.#refuseCompany().catch((error: unknown) => this.fault(error));
@@ -337,12 +344,13 @@ class Service {
   }
 
   #readiness(): { ok: boolean; reasons: string[] } {
-    const { waitingFor, joined, ledgerUp, stopping } = this.#health;
+    const { waitingFor, joined, kafkaUp, ledgerUp, stopping } = this.#health;
     const reasons: string[] = [];
     if (stopping) reasons.push('stopping');
     if (waitingFor !== '') reasons.push(`waiting for ${waitingFor}`);
     else {
       if (!joined) reasons.push('not a member of the consumer group');
+      else if (!kafkaUp) reasons.push('Kafka does not answer; nothing is lost, counting goes on when it does');
       if (!ledgerUp) reasons.push('the ledger does not answer; nothing is lost, counting goes on when it does');
       const waiting = [...this.#worker.partitions].filter(({ phase }) => phase === 'positioning').length;
       if (waiting > 0) reasons.push(`${waiting} partitions are not positioned yet`);

@@ -31,6 +31,8 @@ export type WorkerEvent =
   | ({ readonly kind: 'truncated'; readonly records: number } & TopicPartition)
   | ({ readonly kind: 'waiting'; readonly why: string } & TopicPartition)
   | { readonly kind: 'source_unavailable'; readonly during: string; readonly error: Error }
+  /** Kafka answers again. */
+  | { readonly kind: 'source_available' }
   | { readonly kind: 'kafka_committed'; readonly partitions: number }
   | { readonly kind: 'paused'; readonly partitions: number }
   | { readonly kind: 'resumed' };

@@ -94,6 +94,8 @@ export class Worker {
   #lastCommitsMs = 0;
   #committing: Promise<void> | null = null;
   #loading = false;
+  /** The source failed to answer the last question. */
+  #sourceAway = false;
   #stopped = false;
   #failed = false;
   #turn: Promise<void> = Promise.resolve();
@@ -479,9 +481,13 @@ export class Worker {
   /** Null: not now. */
   async #ask<T>(during: string, answer: Promise<T>): Promise<T | null> {
     try {
-      return await answer;
+      const given = await answer;
+      if (this.#sourceAway) this.#options.watch({ kind: 'source_available' });
+      this.#sourceAway = false;
+      return given;
     } catch (error) {
       if (!isTemporary(error)) throw error;
+      this.#sourceAway = true;
       this.#options.watch({ kind: 'source_unavailable', during, error });
       return null;
     }

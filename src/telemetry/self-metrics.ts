@@ -43,7 +43,10 @@ const info = <const L extends readonly string[]>(name: string, help: string, lab
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
 export const DECLARED = {
-  ready: gauge('ready', '1 while /ready answers 200: a member of the group, positioned, with a ledger that answers.'),
+  ready: gauge(
+    'ready',
+    '1 while /ready answers 200: a member of the group, positioned, with a Kafka and a ledger that answer.',
+  ),
 
   // Consumption
   recordsConsumed: counter('records_consumed_total', 'Records gathered, accepted and discarded ones.'),

@@ -61,6 +61,19 @@ describe('Kafka', () => {
     expect(await fleet.metric('tracetally_assigned_partitions')).toBe(more);
   }, 60_000);
 
+  test('the broker goes away while they consume: they say so at once, and go on with it', async () => {
+    await kafka.kill(0, 'SIGKILL');
+    try {
+      for (const replica of fleet.replicas)
+        expect(await untilUnready(replica, 30_000)).toContain('Kafka does not answer');
+    } finally {
+      await kafka.start(0);
+    }
+    await fleet.ready();
+    await fleet.write(20);
+    await fleet.settle();
+  }, 120_000);
+
   test('the topic is made again: the new one is counted from its first record, beside what the old one held', async () => {
     await fleet.settle();
     await deleteTopic(kafka.brokers, fleet.topic);
