@@ -14,10 +14,10 @@ import { ServerFiles } from './config/server-files.ts';
 import type { SourceHandler, TopicPartition } from './kafka/port.ts';
 import { createKafkaSource, type KafkaSource } from './kafka/source.ts';
 import { sleep, systemClock, within } from './ledger/clock.ts';
-import { markerField, maxTenantsPerShard, RECORDS_MEASURES, RECORDS_TRACKER } from './ledger/keys.ts';
+import { groupCommits } from './ledger/group-commits.ts';
+import { maxTenantsPerShard, RECORDS_MEASURES, RECORDS_TRACKER } from './ledger/keys.ts';
 import { MemoryLedger } from './ledger/memory-ledger.ts';
-import { readCommitMetadata } from './ledger/partition.ts';
-import type { Leases, Ledger, LedgerReader, MarkerField } from './ledger/port.ts';
+import type { Leases, Ledger, LedgerReader } from './ledger/port.ts';
 import { LedgerRefused } from './ledger/port.ts';
 import { openRedisLedger } from './ledger/redis-ledger.ts';
 import { isTemporary } from './ledger/temporary.ts';
@@ -147,7 +147,7 @@ class Service {
         leases: this.#ledger,
         clock: systemClock,
         token: () => `${replica}/${randomBytes(8).toString('hex')}`,
-        commits: () => this.#groupCommits(),
+        commits: () => groupCommits(this.#source, config.kafka.topics),
         settings: publish,
         log: logger,
         fatal: (error) => this.fault(error),
@@ -322,24 +322,6 @@ class Service {
     throw new LedgerRefused(
       `the group ${this.#config.kafka.groupId} has ${members} members, and an embedded ledger serves one: ` +
         'set redis.url for all replicas, or give this one a kafka.group_id of its own',
-    );
-  }
-
-  /** The group's commits of every partition of the topics consumed, by marker; -1 where there is none. */
-  async #groupCommits(): Promise<ReadonlyMap<MarkerField, number>> {
-    const topics = await this.#source.topics(this.#config.kafka.topics);
-    const ids = new Map(topics.map(({ name, id }) => [name, id]));
-    const all = topics.flatMap(({ name, partitions }) =>
-      Array.from({ length: partitions }, (_, partition) => ({ topic: name, partition })),
-    );
-    const commits = await this.#source.commits(all);
-    return new Map(
-      commits.map(({ topic, partition, offset, metadata }) => {
-        const id = ids.get(topic)!;
-        const note = readCommitMetadata(metadata);
-        const isOurs = offset !== null && (note === null || note.topicId === id);
-        return [markerField(id, partition), isOurs ? offset : -1];
-      }),
     );
   }
 

@@ -12,13 +12,25 @@ export type Commits = {
   /** Monotonic, ms: when the question was sent. */
   readonly askedAtMs: number;
   readonly offsets: ReadonlyMap<MarkerField, number>;
+  /** The same, and where the group has none now, the last that this process saw: the ledger had been there. */
+  readonly farthest: ReadonlyMap<MarkerField, number>;
   readonly topics: ReadonlySet<string>;
 };
 
-export const commitsOf = (offsets: ReadonlyMap<MarkerField, number>, askedAtMs: number): Commits => {
+/** `before`: what was known at the last question. */
+export const commitsOf = (
+  offsets: ReadonlyMap<MarkerField, number>,
+  askedAtMs: number,
+  before: Markers = new Map(),
+): Commits => {
   const topics = new Set<string>();
-  for (const field of offsets.keys()) topics.add(markerParts(field).topicId);
-  return { askedAtMs, offsets, topics };
+  const farthest = new Map<MarkerField, number>();
+  for (const [field, offset] of offsets) {
+    topics.add(markerParts(field).topicId);
+    const known = offset >= 0 ? offset : before.get(field);
+    if (known !== undefined) farthest.set(field, known);
+  }
+  return { askedAtMs, offsets, farthest, topics };
 };
 
 export type Markers = ReadonlyMap<MarkerField, number>;

@@ -7,7 +7,7 @@ import { RECORDS_TENANT } from '../attribution/reserved.ts';
 import { within } from '../ledger/clock.ts';
 import { LedgerBroken } from '../ledger/port.ts';
 import { eachBounded } from './bounded.ts';
-import type { Commits } from './markers.ts';
+import type { Commits, Markers } from './markers.ts';
 import { commitsOf } from './markers.ts';
 import { Ownership } from './ownership.ts';
 import { Purging } from './purging.ts';
@@ -57,6 +57,7 @@ export class Publisher {
   readonly #counts = { auditFailures: 0, fullReadings: 0, fallbacks: 0 };
   readonly #timers = new Set<() => void>();
   readonly #running = new Set<Promise<void>>();
+  #farthest: Markers = new Map();
   #failures = 0;
   readonly #failing = new Set<string>();
   #stopped = false;
@@ -195,7 +196,9 @@ export class Publisher {
     const { clock, commits } = this.#deps;
     const askedAtMs = clock.monotonicMs();
     try {
-      return commitsOf(await commits(), askedAtMs);
+      const read = commitsOf(await commits(), askedAtMs, this.#farthest);
+      this.#farthest = read.farthest;
+      return read;
     } catch {
       return null;
     }

@@ -97,7 +97,7 @@ export class ShardReader {
    */
   async look(commits: Commits | null, usableSinceMs: number | null): Promise<void> {
     if (this.#floor === null && usableSinceMs !== null && commits !== null && commits.askedAtMs >= usableSinceMs)
-      this.#floor = new Map([...commits.offsets].filter(([, offset]) => offset >= 0));
+      this.#floor = commits.farthest;
     if (this.#waiting) await this.#lookAtWaiting();
     else await this.#readChanges(commits);
     if (this.#waiting && commits !== null && this.#floor !== null) this.#tryToShow(commits);
