@@ -126,7 +126,8 @@ export const checkPurged = (stage: Stage, shard: number): void => {
     if (after === undefined || after.rows.size >= account.rows.size || account.name.tenant === RECORDS_TENANT) continue;
     for (const id of account.rows.keys()) {
       if (after.rows.has(id)) continue;
-      const ageMs = stage.scheduler.now - (stage.shadow.refreshed.get(`${account.name.tenant}\n${id}`) ?? 0);
+      const seenAt = stage.shadow.refreshed.get(`${account.name.tenant}\n${id}`) ?? 0;
+      const ageMs = stage.scheduler.now - seenAt + stage.serverAheadSince(seenAt);
       if (ageMs < (stage.plan.staleS - 1) * 1000)
         throw new Error(
           `invariant 6: a series of ${account.name.tenant} was purged ${ageMs} ms after its last refresh`,

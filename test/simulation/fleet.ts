@@ -1,15 +1,15 @@
 /** The replicas: the real worker, and where the plan says so the real publisher, each in a process of virtual time. */
 import { parseDimensions } from '../../src/attribution/dimensions.ts';
 import { TenantChain } from '../../src/attribution/tenant.ts';
-import { markerField, RECORDS_MEASURES, RECORDS_TRACKER } from '../../src/ledger/keys.ts';
-import { readCommitMetadata } from '../../src/ledger/partition.ts';
-import type { MarkerField } from '../../src/ledger/port.ts';
+import { groupCommits } from '../../src/ledger/group-commits.ts';
+import { RECORDS_MEASURES, RECORDS_TRACKER } from '../../src/ledger/keys.ts';
 import { Worker } from '../../src/ledger/worker.ts';
 import type { WorkerEvent } from '../../src/ledger/worker-events.ts';
 import { Pipeline } from '../../src/pipeline.ts';
 import { Publisher } from '../../src/publish/publisher.ts';
 import { PUBLISH_DEFAULTS, type PublishSettings } from '../../src/publish/settings.ts';
 import { type AnyLedger, faultyLedger } from './faulty-ledger.ts';
+import type { Random } from './scheduler.ts';
 import { SimSource } from './sim-kafka.ts';
 import { SimProcess } from './sim-process.ts';
 import { type Stage, TOPIC } from './stage.ts';
@@ -34,7 +34,7 @@ export class Fleet {
   readonly #stage: Stage;
   /** Shards that hold anything in a schedule: the others are not worth a lease. */
   readonly #shownShards: ReadonlySet<number>;
-  #incarnations = 0;
+  starts = 0;
 
   constructor(stage: Stage, shownShards: ReadonlySet<number>) {
     this.#stage = stage;
@@ -45,14 +45,14 @@ export class Fleet {
     return this.replicas.filter((replica) => replica !== null);
   }
 
-  any(): Replica | undefined {
+  any(random: Random): Replica | undefined {
     const { living } = this;
-    return living[Math.floor(this.#stage.random() * living.length)];
+    return living[Math.floor(random() * living.length)];
   }
 
   start(index: number): void {
     const { scheduler, random, kafka, ledger, ledgerFaults, plan } = this.#stage;
-    const process = new SimProcess(`r${index}.${this.#incarnations++}`, scheduler, random);
+    const process = new SimProcess(`r${index}.${this.starts++}`, scheduler, random);
     process.wallSkewMs = (random() - 0.5) * 10_000;
     const source = new SimSource(kafka, process);
     const reached = faultyLedger(ledger, process, scheduler, random, ledgerFaults);
@@ -134,7 +134,7 @@ export class Fleet {
         leases,
         clock: process.clock,
         token: () => `${process.name}/${tokens++}`,
-        commits: () => groupCommits(source),
+        commits: () => groupCommits(source, [TOPIC]),
         settings,
         log: {
           info: () => {},
@@ -170,7 +170,10 @@ export class Fleet {
       (event.kind !== 'ledger_loss' || stage.losses > 0) &&
       (event.kind !== 'gap' || stage.plan.theme === 'retention') &&
       (event.kind !== 'truncated' || stage.plan.theme === 'cut' || stage.plan.theme === 'loss') &&
-      (event.kind !== 'lost_writes' || stage.rollbacks > 0 || stage.counts['commit moved'] !== undefined);
+      (event.kind !== 'lost_writes' ||
+        stage.rollbacks > 0 ||
+        stage.counts['commit moved'] !== undefined ||
+        stage.counts['commit reset'] !== undefined);
     if (!isExpected) stage.fail(new Error(`invariant 3: unexpected ${event.kind}`));
     if (event.kind === 'gap') stage.gaps.push(event.records);
   }
@@ -190,32 +193,3 @@ export class Fleet {
     });
   }
 }
-
-/** As the service asks for them. */
-const groupCommits = async (source: SimSource): Promise<ReadonlyMap<MarkerField, number>> => {
-  const topics = await source.topics([TOPIC]);
-  const ids = new Map(topics.map(({ name, id }) => [name, id]));
-  const all = topics.flatMap(({ name, partitions }) =>
-    Array.from({ length: partitions }, (_, partition) => ({ topic: name, partition })),
-  );
-  const commits = await source.commits(all);
-  return new Map(
-    commits.map(({ topic, partition, offset, metadata }) => {
-      const id = ids.get(topic)!;
-      const isOurs = offset !== null && topicOf(metadata) === id;
-      return [markerField(id, partition), isOurs ? offset : -1];
-    }),
-  );
-};
-
-const topics = new Map<string, string | null>();
-
-/** The topic that a commit says it is of. The same few texts are asked for all the time. */
-const topicOf = (metadata: string): string | null => {
-  let topic = topics.get(metadata);
-  if (topic === undefined) {
-    topic = readCommitMetadata(metadata)?.topicId ?? null;
-    topics.set(metadata, topic);
-  }
-  return topic;
-};

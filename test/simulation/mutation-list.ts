@@ -9,6 +9,9 @@ export type Mutation = {
   readonly also?: { readonly file: string; readonly from: string; readonly to: string };
   /** Only schedules that publish can find it. */
   readonly publishing?: true;
+  /** The test file that finds it where schedules do not; `only`: schedules do not run what is broken. */
+  readonly test?: string;
+  readonly only?: 'test';
 };
 
 const WORKER = 'src/ledger/worker.ts';
@@ -23,6 +26,9 @@ const OWNERSHIP = 'src/publish/ownership.ts';
 const READER = 'src/publish/shard-reader.ts';
 const MARKERS = 'src/publish/markers.ts';
 const READING = 'src/publish/account-reading.ts';
+const PURGING = 'src/publish/purging.ts';
+const LUA = 'src/ledger/lua/';
+const CONTRACT = 'test/contract/redis.test.ts';
 
 export const MUTATIONS: readonly Mutation[] = [
   {
@@ -64,8 +70,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     what: 'pending is kept over a generation without a look at the markers',
     file: POSITIONER,
-    from: 'const isUntouched = state.hasMarkers && markers.every((marker, shard) => marker === state.markers[shard]);',
-    to: 'const isUntouched = state.hasMarkers;',
+    from: 'markers.every((marker, shard) => marker === state.markers[shard]) &&',
+    to: 'markers.length > 0 &&',
   },
   {
     what: 'the topic ids are not asked again before a flush',
@@ -300,5 +306,140 @@ export const MUTATIONS: readonly Mutation[] = [
     from: 'if (after.life !== before.life || after.replayedAt !== before.replayedAt || after.counter < before.counter)\n    return true;',
     to: 'if (after.life !== before.life) return true;\n  if (before !== after) return false;',
     publishing: true,
+  },
+  {
+    what: 'without any commit known, everything is covered',
+    file: MARKERS,
+    from: 'if (offsets.size === 0) return markers.size === 0;',
+    to: 'if (offsets.size === 0) return true;',
+    publishing: true,
+    test: 'test/unit/publish/shard-reader.test.ts',
+  },
+  {
+    what: 'a new owner takes commits that were asked for before its lease was usable',
+    file: READER,
+    from: 'commits !== null && commits.askedAtMs >= usableSinceMs)',
+    to: 'commits !== null)',
+    publishing: true,
+    test: 'test/unit/publish/shard-reader.test.ts',
+  },
+  {
+    what: 'what the group had committed is forgotten with the commit',
+    file: MARKERS,
+    from: 'const known = offset >= 0 ? offset : before.get(field);',
+    to: 'const known = offset >= 0 ? offset : undefined;',
+    publishing: true,
+    test: 'test/unit/publish/markers.test.ts',
+  },
+  {
+    what: 'a shard is shown without a lease',
+    file: 'src/publish/publisher.ts',
+    from: 'if (this.#ownership.tenure(shard) !== tenure || !this.#ownership.mayShow(shard)) continue;',
+    to: '',
+    publishing: true,
+  },
+  {
+    what: 'a release that was used already is used again',
+    file: OWNERSHIP,
+    from: 'answer.released && !this.#heldLately(shard)',
+    to: 'answer.released',
+    publishing: true,
+    test: 'test/unit/publish/ownership.test.ts',
+  },
+  {
+    what: 'a lease not yet usable is released by name',
+    file: OWNERSHIP,
+    from: 'to !== null && nowMs >= held.usableAtMs && this.#isInTime(held)',
+    to: 'to !== null && this.#isInTime(held)',
+    publishing: true,
+    test: 'test/unit/publish/ownership.test.ts',
+  },
+  {
+    what: 'what was read under the last lease is shown under the next',
+    file: 'src/publish/publisher.ts',
+    from: 'if (this.#ownership.tenure(shard) !== tenure) this.#followers.delete(shard);',
+    to: 'if (this.#ownership.tenure(shard) === tenure) continue;',
+    publishing: true,
+  },
+  {
+    what: 'the audit finds nothing',
+    file: READING,
+    from: 'if (live === totals.live && difference.every((amount) => amount === 0))',
+    to: 'if (live >= 0)',
+    publishing: true,
+    only: 'test',
+    test: 'test/unit/publish/shard-reader.test.ts',
+  },
+  {
+    what: 'an owner never purges',
+    file: PURGING,
+    from: 'if (oldestSeenS + staleS < source.clockS)',
+    to: 'if (oldestSeenS < 0)',
+    publishing: true,
+    test: 'test/unit/publish/purging.test.ts',
+  },
+  {
+    what: 'an owner purges too early',
+    file: PURGING,
+    from: 'await reader.purge(shard, account, staleS, cursor',
+    to: 'await reader.purge(shard, account, staleS / 3, cursor',
+    publishing: true,
+    test: 'test/unit/publish/purging.test.ts',
+  },
+  {
+    what: 'Redis: the marker is not compared',
+    file: `${LUA}commit.lua`,
+    from: 'elseif section.marker ~= section.from then',
+    to: 'elseif section.marker < 0 then',
+    only: 'test',
+    test: CONTRACT,
+  },
+  {
+    what: 'Redis: the limit is off by one',
+    file: `${LUA}commit.lua`,
+    from: 'if account.live < account.limit then',
+    to: 'if account.live <= account.limit then',
+    only: 'test',
+    test: CONTRACT,
+  },
+  {
+    what: 'Redis: a sweep takes series of the call itself',
+    file: `${LUA}commit.lua`,
+    from: 'if stale and not account.slots[id] and not isSwept[id] then',
+    to: 'if stale and not isSwept[id] then',
+    only: 'test',
+    test: CONTRACT,
+  },
+  {
+    what: 'Redis: a purge forgets to add to retired',
+    file: `${LUA}purge.lua`,
+    from: 'retired[j] = retired[j] + amounts[2 + j]',
+    to: 'retired[j] = retired[j]',
+    only: 'test',
+    test: CONTRACT,
+  },
+  {
+    what: 'Redis: a replay is not noted',
+    file: `${LUA}commit.lua`,
+    from: "meta[7], meta[8] = 'replayed', text(shard.counter)",
+    to: 'meta[1] = meta[1]',
+    only: 'test',
+    test: CONTRACT,
+  },
+  {
+    what: 'Redis: a lease is taken from its holder',
+    file: `${LUA}take.lua`,
+    from: "if owner and not released and owner ~= 'held ' .. ARGV[4] then",
+    to: "if owner == 'nobody' then",
+    only: 'test',
+    test: CONTRACT,
+  },
+  {
+    what: 'Redis: a lease is renewed by who does not hold it',
+    file: `${LUA}renew.lua`,
+    from: "~= 'held ' .. ARGV[3]",
+    to: "== 'nobody'",
+    only: 'test',
+    test: CONTRACT,
   },
 ];

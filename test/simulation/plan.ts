@@ -12,6 +12,8 @@ export const COMMON = [
   'drain',
   'redis away',
   'lost writes',
+  'redis clock',
+  'clock step',
   'kafka away',
   'leader lags',
   'rebalance',
@@ -32,6 +34,11 @@ export type Plan = {
   readonly partitions: number;
   readonly replicas: number;
   readonly trafficMs: number;
+  readonly faultEveryMs: readonly [number, number];
+  /** The faults that happen, by their number; null: all. */
+  readonly faults: readonly number[] | null;
+  /** Calls and answers are lost, now and then. */
+  readonly isLossy: boolean;
   readonly flushIntervalMs: number;
   readonly limit: number;
   readonly services: number;
@@ -44,37 +51,50 @@ export type Plan = {
   readonly publishing: boolean;
 };
 
+/** What a caller wants otherwise than the seed says. */
 export type PlanLimits = {
-  /** Only these troubles. */
-  readonly troubles?: readonly Trouble[];
   readonly theme?: Theme;
+  readonly faults?: readonly number[];
   readonly trafficMs?: number;
+  readonly replicas?: number;
+  readonly partitions?: number;
+  readonly isLossy?: boolean;
   readonly publishing?: boolean;
-  /** A real server: it keeps its writes and its time. */
-  readonly realServer?: boolean;
 };
 
-export const planOf = (random: Random, limits: PlanLimits): Plan => {
+/** Long ones with a fault now and then, and, twice as many, short ones with a fault on top of the other. */
+const PACES = [
+  { leastMs: 8_000, mostMs: 30_000, publishingMs: 15_000, faultEveryMs: [500, 6_500] },
+  { leastMs: 4_000, mostMs: 11_000, publishingMs: 9_000, faultEveryMs: [100, 2_400] },
+  { leastMs: 4_000, mostMs: 11_000, publishingMs: 9_000, faultEveryMs: [100, 2_400] },
+] as const;
+
+/** `isReal`: a server of its own keeps its writes and its time. Every number is drawn whatever the limits say, so that they change nothing else. */
+export const planOf = (random: Random, limits: PlanLimits, isReal: boolean): Plan => {
   const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)]!;
-  const drawn = random() < 0.4 ? 'none' : pick(THEMES);
-  const theme = limits.theme ?? drawn;
-  const troubles = COMMON.filter(() => random() < 0.65).filter((trouble) => limits.troubles?.includes(trouble) ?? true);
+  const drawn = { isNone: random() < 0.4, theme: pick(THEMES) };
+  const theme = limits.theme ?? (drawn.isNone || (isReal && ONLY_EMBEDDED.has(drawn.theme)) ? 'none' : drawn.theme);
+  const usable = new Set(COMMON.filter(() => random() < 0.65));
   const onLoss = pick(['continue', 'recount', 'stop'] as const);
   const drawnLimit = 1 + Math.floor(random() * 2 * SERVICES);
   const careless = random() < 0.3;
   const isPublishing = random() < 0.2 || theme === 'stale';
-  const publishing = (limits.publishing ?? isPublishing) && !limits.realServer;
-  const trafficMs = 8_000 + random() * 22_000 + (publishing ? 15_000 : 0);
-  const limit = publishing && random() < 0.7 ? Math.max(drawnLimit, SERVICES) : drawnLimit;
-  const usable = new Set(troubles);
-  if (limits.realServer) usable.delete('lost writes');
+  const publishing = (limits.publishing ?? isPublishing) && !isReal;
+  const pace = pick(PACES);
+  const trafficMs = pace.leastMs + random() * (pace.mostMs - pace.leastMs) + (publishing ? pace.publishingMs : 0);
+  const isRoomy = random() < 0.7;
+  const limit = publishing && isRoomy ? Math.max(drawnLimit, SERVICES) : drawnLimit;
+  if (isReal) for (const trouble of ['lost writes', 'redis clock'] as const) usable.delete(trouble);
   if (theme === 'cut' || theme === 'loss') usable.delete('topic remade');
   return {
-    theme: limits.realServer && (theme === 'loss' || theme === 'stale') ? 'none' : theme,
+    theme,
     troubles: usable,
-    partitions: 1 + Math.floor(random() * 3),
-    replicas: 1 + Math.floor(random() * 3),
+    partitions: at(limits.partitions, 1 + Math.floor(random() * 3)),
+    replicas: at(limits.replicas, 1 + Math.floor(random() * 3)),
     trafficMs: Math.min(trafficMs, limits.trafficMs ?? Number.POSITIVE_INFINITY),
+    faultEveryMs: pace.faultEveryMs,
+    faults: limits.faults ?? null,
+    isLossy: limits.isLossy ?? true,
     flushIntervalMs: 500 + Math.floor(random() * 4500),
     limit: theme === 'bomb' ? 3 + Math.floor(limit / 4) : limit,
     services: 2 + Math.floor(random() * SERVICES),
@@ -86,3 +106,7 @@ export const planOf = (random: Random, limits: PlanLimits): Plan => {
     publishing,
   };
 };
+
+const ONLY_EMBEDDED: ReadonlySet<Theme> = new Set(['loss', 'stale']);
+
+const at = (wanted: number | undefined, drawn: number): number => wanted ?? drawn;

@@ -17,6 +17,10 @@ export const seededRandom = (seed: number): Random => {
   };
 };
 
+/** The seed of a stream of its own. */
+export const seedOf = (seed: number, stream: number): number =>
+  (Math.imul(seed, 0x9e3779b1) ^ Math.imul(stream, 0x85ebca6b)) >>> 0;
+
 type Event = { readonly at: number; readonly order: number; run: (() => void | Promise<void>) | null };
 
 /** Milliseconds. */

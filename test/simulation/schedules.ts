@@ -1,54 +1,48 @@
-/** What the test files of this folder share: a range of seeds, each failure told with the way to replay it alone. */
-import { COMMON, type PlanLimits } from './plan.ts';
+/** A range of seeds, each failure told with the way to replay it alone and in its smallest form. */
+import type { PlanLimits } from './plan.ts';
+import { shrink } from './shrink.ts';
 import { runSchedule, type WorldOptions, type WorldReport } from './world.ts';
 
-export type Totals = { schedules: number; records: number; samples: number; counts: Record<string, number> };
+export type Totals = {
+  schedules: number;
+  records: number;
+  samples: number;
+  faults: number;
+  /** Of faults, and of what the workers told of. */
+  counts: Record<string, number>;
+};
 
-/** Runs the seeds [from, from + count) and stops at the first that fails. */
+export const noTotals = (): Totals => ({ schedules: 0, records: 0, samples: 0, faults: 0, counts: {} });
+
+/** Runs the seeds [from, from + count). Stops at the first that fails. */
 export const runSchedules = async (
   from: number,
   count: number,
   options: (seed: number) => Promise<Omit<WorldOptions, 'seed'>> = async () => ({}),
 ): Promise<Totals> => {
-  const totals: Totals = { schedules: 0, records: 0, samples: 0, counts: {} };
-  for (let seed = from; seed < from + count; seed++) {
-    const given = await options(seed);
-    const report = await runSchedule({ ...given, seed }).catch(async (error: unknown) => {
-      const smaller = given.ledger === undefined ? await shrink(seed, given) : null;
-      throw new Error(`${text(error)}\n${smaller ?? ''}\nreplay: npm run simulate -- --seed ${seed}`);
-    });
-    add(totals, report);
-  }
+  const totals = noTotals();
+  for (let seed = from; seed < from + count; seed++) add(totals, await runSchedule({ ...(await options(seed)), seed }));
   return totals;
 };
 
-const add = (totals: Totals, report: WorldReport): void => {
+export const add = (totals: Totals, report: WorldReport): void => {
   totals.schedules++;
   totals.records += report.records;
   totals.samples += report.samples;
+  totals.faults += report.faults;
   for (const [kind, times] of Object.entries(report.counts)) totals.counts[kind] = (totals.counts[kind] ?? 0) + times;
 };
 
-/** Takes kinds of trouble away, one after the other, and shortens the traffic, for as long as it fails; null: it cannot be made smaller. */
-export const shrink = async (seed: number, given: Omit<WorldOptions, 'seed'> = {}): Promise<string | null> => {
-  let limits: PlanLimits = { ...given };
-  let last: string | null = null;
-  const attempt = async (smaller: PlanLimits): Promise<void> => {
-    try {
-      await runSchedule({ ...given, ...smaller, seed });
-    } catch (error) {
-      limits = smaller;
-      last = text(error);
-    }
-  };
-  for (const trouble of COMMON)
-    await attempt({ ...limits, troubles: (limits.troubles ?? COMMON).filter((kind) => kind !== trouble) });
-  await attempt({ ...limits, theme: 'none' });
-  await attempt({ ...limits, publishing: false });
-  for (const trafficMs of [16_000, 8_000, 4_000]) await attempt({ ...limits, trafficMs });
-  if (last === null) return null;
-  const { troubles, theme, trafficMs, publishing } = limits;
-  return `smaller (${JSON.stringify({ troubles, theme, trafficMs, publishing })}):\n${last}`;
+/** How to see it again. */
+export const replayOf = (seed: number, limits: PlanLimits): string => {
+  const plan = Object.keys(limits).length === 0 ? '' : ` --plan '${JSON.stringify(limits)}'`;
+  return `npm run simulate -- --seed ${seed}${plan} --verbose`;
 };
 
-const text = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+/** The smallest schedule with the same failure, as text. */
+export const smallest = async (seed: number, given: PlanLimits): Promise<string> => {
+  const shrunk = await shrink(seed, given);
+  if (shrunk === null) return 'It does not fail again: something outside of the seed decides.';
+  const { failure, limits } = shrunk;
+  return `the smallest found that fails in the same way:\n${failure.message}\nreplay: ${replayOf(seed, limits)}`;
+};

@@ -106,12 +106,15 @@ export class Scrapes {
   }
 
   /**
-   * What a deleted topic gave, or a log has lost, cannot be read again; and where the ledger lost writes while the group had lost its
-   * commits, or an operator had moved them down, nobody knows how far it had been.
+   * What a deleted topic gave, or a log has lost, cannot be read again. Where the ledger lost writes while the coordinator
+   * had gone back to older commits, nobody knows how far it had been; and where the group had no commits of ours, nobody
+   * who was not there before, and not who begins with a partition, which series are born again (`isSame`: it is not).
    */
-  #mayFall(shard: number): boolean {
+  #mayFall(shard: number, isSame: boolean): boolean {
     const { counts, rollbacks, plan } = this.#stage;
-    const isForgotten = counts['commit moved'] !== undefined || counts['commit expired'] !== undefined;
+    const isAbsent = counts['commit reset'] !== undefined || counts['commit expired'] !== undefined;
+    const isForgotten =
+      counts['commit moved'] !== undefined || (isAbsent && (!isSame || this.#fleet.starts > plan.replicas));
     return this.#stage.isOutOfReach(shard) || ((isForgotten || plan.theme === 'cut') && rollbacks > 0);
   }
 
@@ -126,7 +129,7 @@ export class Scrapes {
     if (before !== undefined && sentAt <= before.sentAt) return;
     const isSame = before !== undefined && before.life === row.life && before.birthS === row.birthS;
     const isFall = before !== undefined && before.life === row.life && row.value < before.value;
-    if (isFall && (isSame || this.#keepsSeries) && !this.#mayFall(row.shard))
+    if (isFall && (isSame || this.#keepsSeries) && !this.#mayFall(row.shard, isSame))
       this.#stage.fail(
         new Error(`invariant 7: ${row.key} fell from ${before.value} to ${row.value}: ${told(before)} ${told(row)}`),
       );
@@ -148,7 +151,7 @@ export class Scrapes {
     const first = this.#firstShown.get(birthKey(owner, row))!;
     const text = `invariant 7: ${row.key} was born at ${row.value}: ${told(row)}, first shown at ${first.at} as ${first.value}`;
     if (first.value > 0 && row.counter < birthUs + HOLD_MS * 1000) this.#stage.fail(new Error(text));
-    const slack = 2_000;
+    const slack = 2_000 + this.#stage.serverAheadSince(first.at);
     if (first.value === 0 && this.#stage.scheduler.now - first.at < HOLD_MS - slack) this.#stage.fail(new Error(text));
   }
 

@@ -8,6 +8,7 @@ export class SimProcess {
   readonly random: Random;
   isAlive = true;
   wallSkewMs = 0;
+  wentBack = false;
   #stoppedUntil = 0;
   /** How long the machine was suspended: its monotonic clock does not count it. */
   #sleptMs = 0;
@@ -27,6 +28,15 @@ export class SimProcess {
   suspendFor(ms: number): void {
     this.stopFor(ms);
     this.#sleptMs += ms;
+  }
+
+  stepWall(ms: number): void {
+    this.wallSkewMs += ms;
+    if (ms < 0) this.wentBack = true;
+  }
+
+  get wasSuspended(): boolean {
+    return this.#sleptMs > 0;
   }
 
   get isStopped(): boolean {

@@ -8,7 +8,7 @@ import type { CommitCall, CommitReply, Creation, MarkerField, ShardView } from '
 import { SHARDS } from '../../src/ledger/port.ts';
 import type { AnyLedger, LedgerFaults, Served } from './faulty-ledger.ts';
 import type { Plan } from './plan.ts';
-import { type Random, Scheduler } from './scheduler.ts';
+import { type Random, Scheduler, seededRandom, seedOf } from './scheduler.ts';
 import { Shadow, type ShadowShard } from './shadow.ts';
 import { type KafkaFaults, SimKafka } from './sim-kafka.ts';
 import { SERVICES } from './traffic.ts';
@@ -34,7 +34,9 @@ type Moment = { readonly at: number; readonly snapshot: ShardSnapshot; readonly 
 export class Stage {
   readonly #story: { readonly at: number; readonly tell: () => string }[] = [];
   readonly counts: Record<string, number> = {};
+  readonly seed: number;
   readonly plan: Plan;
+  /** What comes by chance in the network and in the processes. */
   readonly random: Random;
   readonly scheduler: Scheduler;
   readonly kafka: SimKafka;
@@ -46,7 +48,8 @@ export class Stage {
   /** Servers of the ledger that cannot be reached. */
   readonly away = new Set<number>();
   /** How far the server's clock is from virtual time, us. */
-  serverSkewUs = 0;
+  #serverSkewUs = 0;
+  readonly #serverSteps: { readonly at: number; readonly ms: number }[] = [];
   limit: number;
   onLoss: Plan['onLoss'];
   /** Shards that were put back to nothing, or to before a marker that nobody else knows. */
@@ -65,14 +68,21 @@ export class Stage {
   readonly #history: Moment[][] = Array.from({ length: SHARDS }, () => []);
   readonly #outside: { at: number; snapshot: OutsideSnapshot }[] = [];
 
-  constructor(plan: Plan, random: Random, ledger: AnyLedger | undefined, verbose: boolean) {
+  constructor(seed: number, plan: Plan, ledger: AnyLedger | undefined, verbose: boolean) {
+    this.seed = seed;
     this.plan = plan;
-    this.random = random;
+    this.random = seededRandom(seedOf(seed, 0));
+    const { random } = this;
     this.#verbose = verbose;
     this.scheduler = new Scheduler(ledger === undefined ? 'inside' : 'outside');
     this.limit = plan.limit;
     this.onLoss = plan.onLoss;
-    this.kafkaFaults = { callFailure: 0.02, staleFetch: 0.3, sessionTimeoutMs: 6000, isCareless: plan.isCareless };
+    this.kafkaFaults = {
+      callFailure: plan.isLossy ? 0.02 : 0,
+      staleFetch: 0.3,
+      sessionTimeoutMs: 6000,
+      isCareless: plan.isCareless,
+    };
     this.kafka = new SimKafka(this.scheduler, random, this.kafkaFaults);
     this.kafka.onCommit = (request, before) => this.#checkKafkaCommit(request, before);
     let lives = 0;
@@ -91,7 +101,7 @@ export class Stage {
       plan.theme === 'stale',
     );
     this.ledgerFaults = {
-      callFailure: 0.01,
+      callFailure: plan.isLossy ? 0.01 : 0,
       late: 0.3,
       isAway: (shard) => this.away.has((shard ?? 0) % NODES),
       onServed: (served) => this.#onServed(served),
@@ -99,7 +109,23 @@ export class Stage {
   }
 
   serverUs(): number {
-    return EPOCH_US + this.scheduler.now * 1000 + this.serverSkewUs;
+    return EPOCH_US + this.scheduler.now * 1000 + this.#serverSkewUs;
+  }
+
+  stepServerClock(ms: number): void {
+    this.#serverSkewUs += Math.round(ms * 1000);
+    this.#serverSteps.push({ at: this.scheduler.now, ms });
+  }
+
+  /** Time that never was, ms: what the server's clock stepped ahead by since then. */
+  serverAheadSince(at: number): number {
+    return this.#serverSteps.reduce((sum, step) => (step.at >= at ? sum + Math.max(0, step.ms) : sum), 0);
+  }
+
+  /** How far the shard's change counter is ahead of the server's clock. */
+  counterLeadMs(shard: number): number {
+    const counter = this.memory?.inspectShard(shard)?.counter ?? 0;
+    return Math.max(0, counter - this.serverUs()) / 1000;
   }
 
   // ---- the story
@@ -265,7 +291,9 @@ export class Stage {
       this.fail(new Error(`invariant 4: the commit of ${field} fell from ${before.offset} to ${request.offset}`));
     const start = note.start ?? 0;
     const lowest = this.shadow.lowestEver(field);
-    if (request.offset > Math.max(start, lowest))
+    // What an operator wrote is believed where nothing else is known.
+    const claimed = before !== undefined && before.metadata === '' ? before.offset : -1;
+    if (request.offset > Math.max(start, lowest, claimed))
       this.fail(
         new Error(`invariant 4: the commit of ${field}, ${request.offset}, is above the lowest marker, ${lowest}`),
       );

@@ -6,7 +6,7 @@ import { shardOf } from '../../src/ledger/keys.ts';
 import { checkComplete, checkGaps, checkPurged, checkShard, describe, isSettled } from './checks.ts';
 import type { AnyLedger } from './faulty-ledger.ts';
 import { Fleet } from './fleet.ts';
-import { type PlanLimits, planOf } from './plan.ts';
+import { type Plan, type PlanLimits, planOf } from './plan.ts';
 import { RECORDS_SHARD } from './reading.ts';
 import { seededRandom } from './scheduler.ts';
 import { Scrapes, SHOWN_WITHIN_MS } from './scrapes.ts';
@@ -24,6 +24,7 @@ export type WorldOptions = PlanLimits & {
 export type WorldReport = {
   readonly records: number;
   readonly samples: number;
+  readonly faults: number;
   readonly counts: Readonly<Record<string, number>>;
   readonly events: number;
   readonly virtualMs: number;
@@ -34,22 +35,45 @@ const SETTLE_MS = 240_000;
 const READ_BACK = 0.02;
 const SHOWN_SHARDS = new Set([...[...TENANTS, DEFAULT_TENANT].map(shardOf), RECORDS_SHARD]);
 
+/** The message tells all; `what` is what must be the same in a smaller schedule. */
 export class ScheduleFailed extends Error {
   override readonly name = 'ScheduleFailed';
+  readonly what: string;
+  readonly atMs: number;
+  /** Faults that were due until then. */
+  readonly faults: number;
+  readonly plan: Plan;
+
+  constructor(stage: Stage, faults: number, cause: unknown) {
+    const { seed, plan, scheduler } = stage;
+    const text = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
+    const settings = JSON.stringify({ ...plan, troubles: [...plan.troubles] });
+    super(`seed ${seed}: ${text}\n${settings}\n${stage.ending(60)}`);
+    this.what = kindOf(cause instanceof Error ? cause.message : String(cause));
+    this.atMs = scheduler.now;
+    this.faults = faults;
+    this.plan = plan;
+  }
 }
 
+/** Without what differs from one run to the next: numbers, ids, names, quoted values. */
+const kindOf = (message: string): string =>
+  message
+    .split('\n')[0]!
+    .replaceAll(/[0-9a-f]{32}|\[[^\]]*\)|\S*\d\S*|\b(acme|globex|initech|single-tenant)\S*/g, '#')
+    .replaceAll(/[:{].*$/g, (rest) => (rest.startsWith('{') ? '' : rest))
+    .slice(0, 60);
+
 export const runSchedule = async (options: WorldOptions): Promise<WorldReport> => {
-  const random = seededRandom(options.seed);
-  const limits: PlanLimits = options.ledger === undefined ? options : { ...options, realServer: true };
-  const plan = planOf(random, limits);
-  const stage = new Stage(plan, random, options.ledger, options.verbose ?? false);
+  const { seed, ledger, verbose = false } = options;
+  const plan = planOf(seededRandom(seed), options, ledger !== undefined);
+  const stage = new Stage(seed, plan, ledger, verbose);
   const fleet = new Fleet(stage, SHOWN_SHARDS);
+  const troubles = new Troubles(stage, fleet);
   try {
-    return await play(stage, fleet);
+    return await play(stage, fleet, troubles);
   } catch (error) {
-    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    const settings = JSON.stringify({ ...plan, troubles: [...plan.troubles] });
-    throw new ScheduleFailed(`seed ${options.seed}: ${text}\n${settings}\n${stage.ending(60)}`);
+    throw new ScheduleFailed(stage, troubles.faults, error);
   } finally {
     for (const { worker, process } of fleet.living) {
       worker.stop();
@@ -58,7 +82,7 @@ export const runSchedule = async (options: WorldOptions): Promise<WorldReport> =
   }
 };
 
-const play = async (stage: Stage, fleet: Fleet): Promise<WorldReport> => {
+const play = async (stage: Stage, fleet: Fleet, troubles: Troubles): Promise<WorldReport> => {
   const { plan, kafka, scheduler, random } = stage;
   stage.onWritten = (method, shard) => {
     if (shard === null) return undefined;
@@ -69,7 +93,6 @@ const play = async (stage: Stage, fleet: Fleet): Promise<WorldReport> => {
   stage.noteTopic();
   await stage.ledger.claim({ clusterId: 'sim', groupId: 'tracetally' });
   for (let index = 0; index < plan.replicas; index++) fleet.start(index);
-  const troubles = new Troubles(stage, fleet);
   const scrapes = new Scrapes(stage, fleet);
   if (plan.publishing) scrapes.begin();
   troubles.begin(plan.trafficMs);
@@ -83,6 +106,7 @@ const play = async (stage: Stage, fleet: Fleet): Promise<WorldReport> => {
   return {
     records: troubles.records,
     samples: scrapes.samples,
+    faults: troubles.faults,
     counts: stage.counts,
     events: scheduler.events,
     virtualMs: scheduler.now,
@@ -90,7 +114,9 @@ const play = async (stage: Stage, fleet: Fleet): Promise<WorldReport> => {
 };
 
 const waitForShown = async (stage: Stage, scrapes: Scrapes): Promise<void> => {
-  const deadline = stage.scheduler.now + SHOWN_WITHIN_MS + 2 * stage.plan.flushIntervalMs;
+  // A hold ends by the server's clock: one that stepped back has to come to where it was.
+  const lateMs = Math.max(0, ...[...SHOWN_SHARDS].map((shard) => stage.counterLeadMs(shard)));
+  const deadline = stage.scheduler.now + SHOWN_WITHIN_MS + 2 * stage.plan.flushIntervalMs + lateMs;
   while (!(await scrapes.isComplete(SHOWN_SHARDS))) {
     if (stage.scheduler.now >= deadline) throw new Error('invariant 7: what the ledger holds is not shown in time');
     await runTo(stage, stage.scheduler.now + 500);
