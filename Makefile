@@ -4,12 +4,12 @@
 SHELL := /bin/sh
 NODE := node_modules/.bin/node
 MODULES := node_modules/.package-lock.json
-export KEEP SEED SEEDS
+export KEEP MINUTES RATE_MB REPLICAS SEED SEEDS
 # What a caller's npm says about the other npm's settings is noise here.
 export NPM_CONFIG_UPDATE_NOTIFIER := false
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos bench check build services verify-rules verify-image verify-chart verify-chart-live chart-examples clean
+.PHONY: help demo test chaos soak model bench check build services verify-rules verify-image verify-chart verify-chart-live chart-examples clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -32,6 +32,13 @@ chaos: build ## Faults on real servers, about 3 minutes a seed: is every byte co
 bench: build ## Measure, beside the yardsticks, and print a table (ARGS=--json for one object per row)
 	@$(NODE) test/support/services/install.ts kafka anyredis
 	@npm run --silent bench -- $(ARGS)
+
+soak: build ## Traffic and faults for MINUTES=60 at up to RATE_MB=50 a second, on real servers (SEED=n)
+	@$(NODE) test/support/services/install.ts kafka anyredis
+	@npm run --silent soak
+
+model: $(MODULES) ## Check the TLA+ models, and that every deliberate breakage of them is found (docs/model.md)
+	@npm run --silent model
 
 check: $(MODULES) ## Types, lint, direction of imports, unused code
 	@npm run check

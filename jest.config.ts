@@ -31,6 +31,7 @@ const config = {
     project('unit'),
     project('rules'),
     project('chart', { globalSetup: '<rootDir>/test/support/global-setup-chart.ts' }),
+    project('model'),
     project('contract', redis),
     project('simulation', redis),
     project('integration', kafkaAndRedis),

@@ -2,7 +2,7 @@ import type { Test } from '@jest/test-result';
 import sequencer from '@jest/test-sequencer';
 
 /** What watches clocks and real servers comes last, when nothing that only computes has the processors. */
-const ORDER = ['simulation', 'unit', 'contract', 'integration'];
+const ORDER = ['model', 'rules', 'simulation', 'unit', 'contract', 'integration'];
 
 const rank = (test: Test): number => ORDER.indexOf(test.context.config.displayName?.name ?? '');
 

@@ -67,7 +67,8 @@ function findMaven(): Promise<string> {
   ]);
 }
 
-async function installJava(): Promise<string> {
+/** A Java runtime. Rejects when it cannot be had. */
+export async function installJava(): Promise<string> {
   const noted = join(CACHE, 'java');
   const known = existsSync(noted) ? readFileSync(noted, 'utf8') : '';
   if (known !== '' && isExecutable(known)) return known;
