@@ -23,6 +23,8 @@ export type FleetOptions = {
   readonly partitions?: number;
   /** False: the test makes it. */
   readonly createTopic?: boolean;
+  /** Settings of the topic. */
+  readonly topicConfig?: Readonly<Record<string, string>>;
   /** Put over the settings of every replica, section by section. */
   readonly config?: ReplicaConfig;
   /** Settings of the Redis, as in redis.conf. */
@@ -137,7 +139,8 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
     await redis.stop();
   };
   try {
-    if (options.createTopic !== false) await createTopic(brokers, name, { partitions });
+    if (options.createTopic !== false)
+      await createTopic(brokers, name, { partitions, config: options.topicConfig ?? {} });
     for (let i = 0; i < (options.replicas ?? 2); i += 1) await add();
     await ready();
   } catch (error) {
