@@ -6,7 +6,7 @@ import { distance, type Environment, type Problems, readDocument } from './docum
 import { FORMATS, FormatError } from './formats.ts';
 import { crossProblems } from './rules.ts';
 import { layered, place, ROWS, type Row, type Values } from './schema.ts';
-import { contentProblems } from './secrets.ts';
+import { contentProblems, shownFile } from './secrets.ts';
 
 export type Source = {
   /** Path of the YAML file; absent: defaults and the environment alone. */
@@ -85,11 +85,12 @@ const textAt = (values: Values, path: string): string => {
 
 const readContents = (values: Values, read: Reader, problems: Problems): Contents => {
   const contents = new Map<string, string>();
-  for (const { path } of ROWS.filter((row) => row.path.endsWith('_file'))) {
+  for (const { path, sensitive } of ROWS.filter((row) => row.path.endsWith('_file'))) {
     const file = textAt(values, path);
     if (file === '') continue;
-    const text = readText(file, read, (why) => problems.push(`${path}: the file ${file} cannot be read: ${why}`));
-    if (text?.trim() === '') problems.push(`${path}: the file ${file} is empty`);
+    const name = sensitive === true ? shownFile(file) : `the file ${file}`;
+    const text = readText(file, read, (why) => problems.push(`${path}: ${name} cannot be read: ${why}`));
+    if (text?.trim() === '') problems.push(`${path}: ${name} is empty`);
     if (text !== null) contents.set(path, text);
   }
   problems.push(...contentProblems(contents));

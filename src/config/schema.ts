@@ -22,6 +22,8 @@ const MB = 1_048_576;
 const HOUR_MS = 3_600_000;
 
 const file = (doc: string) => ({ doc, format: 'text', default: '' }) as const satisfies Setting;
+/** Its value may be the secret itself, put where a path belongs. */
+const secretFile = (doc: string) => ({ ...file(doc), sensitive: true }) as const satisfies Setting;
 const secret = (doc: string) => ({ doc, format: 'text', default: '', sensitive: true }) as const satisfies Setting;
 
 const tls = (peer: string) =>
@@ -29,7 +31,7 @@ const tls = (peer: string) =>
     enabled: { doc: `Speak TLS to ${peer}.`, format: 'flag', default: false },
     ca_file: file('File with the certificates (PEM) to trust instead of the system ones.'),
     cert_file: file('File with the client certificate (PEM).'),
-    key_file: file("File with the client certificate's key (PEM)."),
+    key_file: secretFile("File with the client certificate's key (PEM)."),
   }) as const satisfies Tree;
 
 export const SETTINGS = {
@@ -41,17 +43,17 @@ export const SETTINGS = {
       default: 3200,
       max: 65_535,
     },
-    admin_token_file: file(
+    admin_token_file: secretFile(
       'File with the bearer token for everything but the health and metrics endpoints. It is read again when it changes.',
     ),
-    metrics_token_file: file(
+    metrics_token_file: secretFile(
       'File with the bearer token for /metrics and /usage_metrics. It is read again when it changes.',
     ),
     tls: {
       cert_file: file(
         'File with the certificate (PEM, with its chain): HTTPS is spoken then, and nothing else. It is read again when it changes.',
       ),
-      key_file: file("File with the certificate's key (PEM)."),
+      key_file: secretFile("File with the certificate's key (PEM)."),
     },
     max_connections: {
       doc: 'HTTP connections at the same time; beyond them the longest idle one is closed.',
@@ -145,7 +147,7 @@ export const SETTINGS = {
       },
       username: { doc: 'User name.', format: 'text', default: '' },
       password: secret('Password.'),
-      password_file: file('File with the password.'),
+      password_file: secretFile('File with the password.'),
     },
     session_timeout: {
       doc: "Without a heartbeat for that long, a replica's partitions go to others.",
@@ -186,7 +188,7 @@ export const SETTINGS = {
     sentinel_master: { doc: 'Name of the master that the Sentinels watch.', format: 'text', default: '' },
     username: { doc: 'User name (Redis ACL).', format: 'text', default: '' },
     password: secret('Password.'),
-    password_file: file('File with the password.'),
+    password_file: secretFile('File with the password.'),
     tls: tls('Redis'),
     key_prefix: {
       doc: 'Begins the name of every key. Installations that share a Redis need different ones.',

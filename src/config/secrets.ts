@@ -7,6 +7,10 @@ const TOKEN = /^[\x21-\x7e]{16,1024}$/;
 /** The token of a file, without white space around it; empty for none. */
 export const tokenIn = (text: string | undefined): string => text?.trim() ?? '';
 
+/** What looks like a path is shown; anything else may be the secret itself, put where its file belongs. */
+export const shownFile = (path: string): string =>
+  /^\.{0,2}\/[^=+]{1,250}$/.test(path) ? `the file ${path}` : 'the file that it names';
+
 /** Null: it can be used. */
 export const tokenProblem = (text: string): string | null =>
   TOKEN.test(tokenIn(text)) ? null : 'must hold one token: 16 to 1024 visible ASCII characters, without spaces';

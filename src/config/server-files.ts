@@ -1,7 +1,7 @@
 /** The files of the HTTP server that may change while it runs: tokens are renewed, certificates expire. */
 import { readFileSync } from 'node:fs';
 import type { Config, ServerTls } from './config.ts';
-import { pairProblem, tokenIn, tokenProblem } from './secrets.ts';
+import { pairProblem, shownFile, tokenIn, tokenProblem } from './secrets.ts';
 
 export type ServerSecrets = { readonly admin: string; readonly metrics: string; readonly tls: ServerTls | null };
 
@@ -70,7 +70,7 @@ export class ServerFiles {
     try {
       return this.#read(path);
     } catch (error) {
-      problems.push(`${setting}: the file ${path} cannot be read: ${(error as { code?: string }).code}`);
+      problems.push(`${setting}: ${shownFile(path)} cannot be read: ${(error as { code?: string }).code}`);
       return null;
     }
   }
