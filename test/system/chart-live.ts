@@ -5,6 +5,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { CHART, exampleNames, exampleValues, type Manifest, manifests } from '../support/chart/chart.ts';
 import { customResources } from '../support/chart/kube-schemas.ts';
 import { installChartTools } from '../support/services/install-chart-tools.ts';
@@ -168,6 +169,29 @@ async function upgrades(): Promise<void> {
   check(!(data['config.yaml'] as string).includes('debug'), 'and its configuration');
 }
 
+async function brokenUpgrade(): Promise<void> {
+  report.step('An upgrade that is never ready');
+  const { revision } = (JSON.parse(await helmDo('list', '--output', 'json')) as { revision: string }[])[0]!;
+  await upgrade('--set', 'podAnnotations.broken=yes');
+  const isBroken = ({ metadata }: Manifest): boolean =>
+    (metadata.annotations as Record<string, string>).broken === 'yes';
+  await waitUntil(async () => (await replicas()).some(isBroken), { timeoutMs: WAIT_MS, what: 'a broken replica' });
+  // Longer than a replica takes that is well.
+  await sleep(10_000);
+  const pods = await replicas();
+  check(
+    pods.filter(isBroken).length === 1 && pods.filter(isReady).length === 2,
+    'it stops at its first replica; two go on',
+  );
+  const node = pods.find(isBroken)!.spec.nodeName as string;
+  await cluster.kubectl('drain', node, '--ignore-daemonsets', '--delete-emptydir-data', '--timeout=60s');
+  report.seen('the node of that replica can be drained');
+  await cluster.kubectl('uncordon', node);
+  await helmDo('rollback', RELEASE, revision);
+  await rolledOut('statefulset');
+  check((await replicas()).every(isReady), 'after a rollback all are ready again, without anybody deleting a pod');
+}
+
 async function drain(): Promise<void> {
   report.step('Drain');
   const node = (await replicas())[0]!.spec.nodeName as string;
@@ -227,7 +251,7 @@ async function kinds(): Promise<void> {
 async function scalers(): Promise<void> {
   report.step('Scalers');
   await upgrade('--set', 'autoscaling.enabled=true');
-  report.seen(`spec.replicas where a scaler takes over: ${(await one('statefulset')).spec.replicas}`);
+  check((await one('statefulset')).spec.replicas === 3, 'where a scaler takes over, the number of replicas stays');
   const scaled = await one('hpa');
   check(scaled.spec.scaleTargetRef.kind === 'StatefulSet', 'an HPA scales the StatefulSet');
   await kubectl('scale', `statefulset/${RELEASE}`, '--replicas=4');
@@ -236,6 +260,8 @@ async function scalers(): Promise<void> {
     (await one('statefulset')).spec.replicas === 4,
     'an upgrade leaves the number of replicas that a scaler has set',
   );
+  await upgrade('--set', 'autoscaling.enabled=true', '--set', 'kind=Deployment');
+  check((await one('deployment')).spec.replicas === 4, 'and so does a switch of the kind');
   await upgrade('--set', 'keda.enabled=true', '--set', 'keda.serverAddress=http://prometheus:9090');
   const [object] = await get('scaledobjects');
   check(
@@ -265,7 +291,7 @@ const began = performance.now();
 cluster = await startKubernetes(NODES);
 try {
   report.line(`Kubernetes ${cluster.version}, Helm ${(await run(helm, ['version', '--short'])).trim()}`);
-  for (const part of [dryRuns, install, upgrades, drain, kinds, scalers, uninstall]) await part();
+  for (const part of [dryRuns, install, upgrades, brokenUpgrade, drain, kinds, scalers, uninstall]) await part();
   report.line(`${report.count} things seen.`);
   writeFileSync(join(import.meta.dirname, '../../docs/chart-live.md'), report.markdown());
   process.stdout.write(

@@ -72,6 +72,15 @@ annotations:
 {{- if or .Values.autoscaling.enabled .Values.keda.enabled }}true{{ end -}}
 {{- end -}}
 
+{{/* The number of replicas on the cluster, under either kind; empty where there is none, or no cluster to ask. */}}
+{{- define "tracetally.liveReplicas" -}}
+{{- $found := dict -}}
+{{- range $kind := list "Deployment" "StatefulSet" -}}
+{{- with lookup "apps/v1" $kind (include "tracetally.namespace" $) (include "tracetally.fullname" $) -}}{{- $found = . -}}{{- end -}}
+{{- end -}}
+{{- with dig "spec" "replicas" "" $found -}}{{- int . -}}{{- end -}}
+{{- end -}}
+
 {{/* A duration as in `1m30s` in seconds; empty where it is only known when the service starts (`${VAR}`). */}}
 {{- define "tracetally.seconds" -}}
 {{- $text := toString . -}}
