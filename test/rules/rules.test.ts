@@ -6,12 +6,12 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { stringify } from 'yaml';
 import {
   alerts,
+  evaluatedEvery,
   promtoolTest,
   RULES,
   recordings,
   ruleFiles,
   ruleText,
-  slowly,
   withoutValues,
 } from '../support/rules.ts';
 import { installPrometheus } from '../support/services/install-prometheus.ts';
@@ -31,7 +31,7 @@ beforeAll(async () => {
   ({ promtool } = await installPrometheus());
   for (const file of ruleFiles()) writeFileSync(join(dir, file), withoutValues(ruleText(file)));
   for (const [file, groups] of Object.entries(SLOW_GROUPS))
-    writeFileSync(join(dir, `slow-${file}`), slowly(withoutValues(ruleText(file)), groups, SLOW_INTERVAL));
+    writeFileSync(join(dir, `slow-${file}`), evaluatedEvery(withoutValues(ruleText(file)), SLOW_INTERVAL, groups));
 }, 300_000);
 
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
