@@ -264,3 +264,10 @@ test('no dependency of production is the library of a cloud', () => {
     names.filter((name) => /^@(?:aws-sdk|aws-crypto|azure|google-cloud|smithy)\/|^googleapis|^google-auth/.test(name)),
   ).toEqual([]);
 });
+
+test('the lock file has the compiled parts of dependencies for both architectures of the image', () => {
+  const lock = readFileSync(join(ROOT, 'package-lock.json'), 'utf8');
+  for (const architecture of ['x64', 'arm64'])
+    for (const name of ['@napi-rs/snappy', '@antoniomuso/lz4-napi'])
+      expect(lock).toContain(`"node_modules/${name}-linux-${architecture}-gnu"`);
+});
