@@ -2,6 +2,7 @@
 import type { Config } from '../config/config.ts';
 import type { RecordSource } from '../kafka/port.ts';
 import { createKafkaSource } from '../kafka/source.ts';
+import { isPattern, unmatched } from '../kafka/topic-names.ts';
 import type { Finding, Ledger } from '../ledger/port.ts';
 import { openRedisLedger } from '../ledger/redis-ledger.ts';
 import { createLogger } from '../telemetry/logger.ts';
@@ -13,6 +14,7 @@ const SILENT = createLogger({ level: 'silent', format: 'json' });
 const TIMEOUT_MS = 5_000;
 
 const good = (text: string): Remark => ({ severity: 'good', text });
+const warn = (text: string): Remark => ({ severity: 'warn', text });
 const refuse = (text: string): Remark => ({ severity: 'refuse', text });
 
 const whole = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;
@@ -33,8 +35,12 @@ const examineTopics = async (source: Cluster, names: readonly string[]): Promise
       );
     }),
   );
-  const missing = names.filter((name) => !topics.some((topic) => topic.name === name));
-  return [...found, ...missing.map((name) => refuse(`kafka.topics: there is no topic ${name}`))];
+  const missing = unmatched(names, topics).map((name) =>
+    isPattern(name)
+      ? warn(`kafka.topics: no topic matches ${name} yet`)
+      : refuse(`kafka.topics: there is no topic ${name}`),
+  );
+  return [...found, ...missing];
 };
 
 /** Never rejects. */

@@ -114,11 +114,8 @@ const timeProblems = ({ kafka, ledger, publish, usage }: Values): readonly strin
 const patternProblem = (source: string): string | null => {
   const pattern = /^topic:(.*)$/.exec(source)?.[1];
   if (pattern === undefined) return null;
-  try {
-    new RegExp(pattern, 'u');
-  } catch (error) {
-    return `tenants.from: "${source}": ${(error as Error).message}`;
-  }
+  const problem = regexProblem(pattern);
+  if (problem !== null) return `tenants.from: "${source}": ${problem}`;
   return pattern.includes('(?<tenant>') ? null : `tenants.from: "${source}" needs a group (?<tenant>...)`;
 };
 
@@ -131,9 +128,29 @@ const tenantProblems = ({ tenants }: Values): readonly string[] => [
 
 const ENCODINGS: readonly string[] = SETTINGS.kafka.encoding.choices;
 
+const regexProblem = (pattern: string): string | null => {
+  try {
+    new RegExp(pattern, 'u');
+    return null;
+  } catch (error) {
+    return (error as Error).message;
+  }
+};
+
+const topicProblems = ({ kafka }: Values): readonly string[] =>
+  kafka.topics.flatMap((topic) => {
+    const problem = topic.startsWith('^') ? regexProblem(topic) : null;
+    return problem === null ? [] : [`kafka.topics: "${topic}": ${problem}`];
+  });
+
+const isConsumed = (topics: readonly string[], topic: string): boolean =>
+  topics.some(
+    (one) => one === topic || (one.startsWith('^') && regexProblem(one) === null && new RegExp(one, 'u').test(topic)),
+  );
+
 const encodingProblems = ({ kafka }: Values): readonly string[] =>
   kafka.topic_encodings.flatMap(([topic, encoding]) => [
-    ...(kafka.topics.includes(topic) ? [] : [`kafka.topic_encodings: "${topic}" is none of kafka.topics`]),
+    ...(isConsumed(kafka.topics, topic) ? [] : [`kafka.topic_encodings: "${topic}" is none of kafka.topics`]),
     ...(ENCODINGS.includes(encoding)
       ? []
       : [`kafka.topic_encodings: "${topic}": must be one of ${ENCODINGS.join(', ')}`]),
@@ -149,6 +166,7 @@ const RULES: readonly Rule[] = [
   { of: ['server.tls'], problems: serverProblems },
   { of: ['kafka.tls', 'redis.tls', 'redis.url'], problems: tlsProblems },
   { of: ['kafka.sasl'], problems: kafkaProblems },
+  { of: ['kafka.topics'], problems: topicProblems },
   { of: ['kafka.topics', 'kafka.topic_encodings'], problems: encodingProblems },
   { of: ['redis'], problems: redisProblems },
   { of: ['kafka.session_timeout', 'ledger', 'publish', 'usage.cost_attribution'], problems: timeProblems },

@@ -114,12 +114,12 @@ export const SETTINGS = {
       required: true,
     },
     topics: {
-      doc: 'Names of the topics to consume.',
+      doc: 'Names of the topics to consume, or patterns: regular expressions that begin with ^. Topics that match are read as they appear.',
       format: 'list',
       default: ['otlp_spans'],
       required: true,
-      pattern: /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$/,
-      expected: 'names of topics (patterns are not supported)',
+      pattern: /^(?:\^.*|(?!\.{1,2}$)[A-Za-z0-9._-]{1,249})$/,
+      expected: 'names of topics, and patterns that begin with ^',
     },
     encoding: {
       doc: 'How the values are written: otlp_proto, otlp_json (one request, or one a line), tempo_push_bytes (the ingest topic of Tempo) or auto: told from each value. A frame of a schema registry is taken off in any case.',

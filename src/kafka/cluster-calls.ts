@@ -13,6 +13,7 @@ import {
   type TopicMetadata,
   UNKNOWN_TOPIC_OR_PARTITION,
 } from './requests.ts';
+import { isPattern, matcherOf } from './topic-names.ts';
 import { wayOut } from './trouble.ts';
 
 export type ClusterCallsOptions = {
@@ -35,6 +36,7 @@ export class ClusterCalls {
     this.#options = options;
   }
 
+  /** `names`: also patterns. */
   topics(names: readonly string[]): Promise<readonly TopicInfo[]> {
     return this.#within('topics', async () => {
       const topics = await this.#metadata(names);
@@ -137,9 +139,11 @@ export class ClusterCalls {
   }
 
   async #metadata(names: readonly string[]): Promise<TopicMetadata[]> {
-    const { topics } = await this.#options.connections.metadata(names);
+    const { topics } = await this.#options.connections.metadata(names.some(isPattern) ? null : names);
+    const isWanted = matcherOf(names);
     const found: TopicMetadata[] = [];
     for (const topic of topics) {
+      if (!isWanted(topic.name)) continue;
       if (topic.error === UNKNOWN_TOPIC_OR_PARTITION) continue;
       if (topic.error === TOPIC_AUTHORIZATION_FAILED) {
         throw new SourceUnavailable(`not authorized to describe the topic ${topic.name}: it needs Read and Describe`);

@@ -79,8 +79,8 @@ export class Connections {
     this.#dialer.answers.giveBack(answer);
   }
 
-  /** Asks any broker. Known ones first, then the configured addresses in turn; rejects with the last one's error. */
-  async metadata(topics: readonly string[]): Promise<ClusterMetadata> {
+  /** Of these topics, null: of all. Asks any broker. Known ones first, then the configured addresses in turn; rejects with the last one's error. */
+  async metadata(topics: readonly string[] | null): Promise<ClusterMetadata> {
     const metadata = await this.#anyone(async (broker) => {
       const withIds = (broker.versions?.[METADATA]?.maxVersion ?? 0) >= METADATA_WITH_IDS;
       return broker.connectionPool.send(metadataRequest(topics, withIds));

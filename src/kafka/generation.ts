@@ -9,6 +9,7 @@ import type { SourceHandler, TopicInfo } from './port.ts';
 import { Reader } from './reader.ts';
 import type { FetchLimits } from './requests.ts';
 import { Signal } from './signal.ts';
+import { unmatched } from './topic-names.ts';
 import type { SourceTrouble } from './trouble.ts';
 
 export type GenerationOptions = {
@@ -158,7 +159,7 @@ export class Generation {
       this.#lookDueMs = this.#lastLookMs + topicsEveryMs;
       try {
         const found = await calls.topics(names);
-        if (topics.some((name) => found.every((topic) => topic.name !== name))) watch('topic_missing');
+        if (unmatched(topics, found).length > 0) watch('topic_missing');
         const isChanged = print(found) !== print(known);
         if (isChanged && !this.reader.isStopped) this.end({ kind: 'topics_changed' });
       } catch (error) {

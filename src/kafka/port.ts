@@ -94,7 +94,7 @@ export type RecordSource = {
   commits(partitions: readonly TopicPartition[]): Promise<readonly GroupCommit[]>;
   /** Commits all or nothing of the request in that generation, else rejects with `StaleGeneration` or `SourceUnavailable`. */
   commit(generation: number, requests: readonly CommitRequest[]): Promise<void>;
-  /** A topic that does not exist is left out. */
+  /** `names` may be patterns, which begin with `^`. A topic that does not exist is left out. */
   topics(names: readonly string[]): Promise<readonly TopicInfo[]>;
   ranges(partitions: readonly TopicPartition[]): Promise<readonly LogRange[]>;
   clusterId(): Promise<string>;

@@ -52,14 +52,21 @@ const NO_ID = '0'.repeat(32);
  *   answer:   throttle:i32  [node:i32 host port:i32 rack]  cluster id  controller:i32
  *             [error:i16 name (12: id:uuid) internal:bool [error:i16 index:i32 leader:i32 epoch:i32 replicas isr offline] (12: operations:i32)]
  */
-export const metadataRequest = (topics: readonly string[], withIds: boolean): ProtocolRequest<ClusterMetadata> => {
+/** `topics` null: all that there are. */
+export const metadataRequest = (
+  topics: readonly string[] | null,
+  withIds: boolean,
+): ProtocolRequest<ClusterMetadata> => {
   const out = new WireWriter();
   // The header of a flexible request ends in tags; kafkajs writes headers without.
   out.noTags(withIds);
-  out.array(withIds, topics, (topic) => {
-    if (withIds) out.raw(Buffer.alloc(16));
-    out.string(withIds, topic).noTags(withIds);
-  });
+  if (topics === null) out.noArray(withIds);
+  else {
+    out.array(withIds, topics, (topic) => {
+      if (withIds) out.raw(Buffer.alloc(16));
+      out.string(withIds, topic).noTags(withIds);
+    });
+  }
   out.int8(0);
   if (withIds) out.int8(0).noTags(true);
   const version = withIds ? METADATA_WITH_IDS : METADATA_PLAIN;

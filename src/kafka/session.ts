@@ -12,6 +12,7 @@ import type { Membership } from './membership.ts';
 import type { CommitRequest, SourceHandler, TopicInfo, TopicPartition } from './port.ts';
 import type { FetchLimits } from './requests.ts';
 import { Signal, settled } from './signal.ts';
+import { unmatched } from './topic-names.ts';
 import { adviceFor, isBeyondRepair, type SourceTrouble, troubleOf } from './trouble.ts';
 
 export type SessionOptions = {
@@ -118,7 +119,7 @@ export class Session {
     const { calls, topics, logger, watch } = this.#options;
     while (!this.#isQuiet) {
       const found = await calls.topics(topics);
-      const missing = topics.filter((name) => !found.some((topic) => topic.name === name));
+      const missing = unmatched(topics, found);
       if (missing.length > 0) watch('topic_missing');
       if (missing.length > 0 && this.#say(`missing ${missing.join()}`) !== null) {
         logger.warn(

@@ -124,6 +124,11 @@ export class WireWriter {
     return this;
   }
 
+  /** An array that is null. */
+  noArray(flexible: boolean): this {
+    return flexible ? this.uvarint(0) : this.int32(-1);
+  }
+
   int8(value: number): this {
     return this.#fixed(1, (part) => part.writeInt8(value));
   }

@@ -77,6 +77,27 @@ test('of two topics the one that exists is read, and the other as soon as it is 
   expect(member.held.map((where) => where.topic).sort()).toEqual([topic, later]);
 });
 
+test('topics that match a pattern are read, also those that appear later, each from its first record', async () => {
+  const { topic, groupId } = own('pattern');
+  const [first, second, other] = [`${topic}-a`, `${topic}-b`, `other-${topic}`] as const;
+  const member = await new Member({ brokers, groupId, topics: [`^${topic}-`] }).start();
+  await member.until('the message', (m) => m.said(/waiting for topics that do not exist/));
+  await createTopic(brokers, other);
+  await createTopic(brokers, first);
+  await send(other, 0, 'not wanted');
+  await send(first, 0, 'a');
+  await member.until('the first topic', (m) => m.values.includes('a'));
+  await createTopic(brokers, second);
+  await send(second, 0, 'b');
+  await member.until('the second topic', (m) => m.values.includes('b'));
+  expect(member.held.map((where) => where.topic).sort()).toEqual([first, second]);
+  expect((await member.source.topics([`^${topic}-`, topic])).map(({ name }) => name).sort()).toEqual([first, second]);
+  await deleteTopic(brokers, first);
+  await send(second, 0, 'c');
+  await member.until('the rest', (m) => m.values.includes('c'));
+  expect(member.values).not.toContain('not wanted');
+});
+
 test('added partitions are read from their first record', async () => {
   const { topic, groupId } = own('grown');
   await createTopic(brokers, topic);

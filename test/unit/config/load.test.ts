@@ -198,7 +198,8 @@ describe('a configuration that is wrong is refused with the place and the reason
     ['a broker without port', 'kafka: { brokers: [a] }', {}, 'kafka.brokers: must hold host:port only'],
     ['a port too high', 'kafka: { brokers: ["a:65536"] }', {}, 'kafka.brokers: must hold host:port only'],
     ['a topic twice', 'kafka: { topics: [a, a] }', {}, 'kafka.topics: must not hold the same item twice'],
-    ['a topic pattern', 'kafka: { topics: ["^a.*"] }', {}, 'kafka.topics: must hold names of topics (patterns are not'],
+    ['a topic pattern', 'kafka: { topics: ["^a("] }', {}, 'kafka.topics: "^a(": Invalid regular expression'],
+    ['a topic that is none', 'kafka: { topics: ["a*"] }', {}, 'kafka.topics: must hold names of topics, and patterns'],
     ['a duration without unit', 'kafka: { session_timeout: 30 }', {}, 'kafka.session_timeout: must be a duration'],
     ['a negative duration', 'kafka: { session_timeout: -3s }', {}, 'kafka.session_timeout: must be a duration'],
     [
