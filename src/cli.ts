@@ -9,6 +9,7 @@ import { migrate } from './commands/migrate.ts';
 import { replay } from './commands/replay.ts';
 import { serve } from './commands/serve.ts';
 import { stateInspect } from './commands/state-inspect.ts';
+import { stateSeek } from './commands/state-seek.ts';
 import { stateVerify } from './commands/state-verify.ts';
 import { version } from './commands/version.ts';
 import { harmless, inOneLine } from './telemetry/visible.ts';
@@ -21,6 +22,7 @@ export const COMMANDS: readonly Command[] = [
   migrate,
   stateInspect,
   stateVerify,
+  stateSeek,
   health,
   version,
 ];

@@ -16,6 +16,11 @@ export const STATE_OPTIONS = {
   output: { type: 'string', value: 'HOW', doc: 'table or json (default table)' },
 } as const;
 
+/** Of commands that change something: without it they say what they would do. */
+export const EXECUTE_OPTION = {
+  execute: { type: 'boolean', doc: 'do it; without it nothing is changed' },
+} as const;
+
 const SILENT = createLogger({ level: 'silent', format: 'json' });
 const TIMEOUT_MS = 10_000;
 

@@ -120,19 +120,30 @@ export class PartitionState {
 export const partitionKey = (where: TopicPartition): string => `${where.partition}/${where.topic}`;
 
 /** What we write beside an offset: which topic it is of, and where counting began. */
-export type CommitNote = { readonly topicId: string; readonly start: number | null };
+export type CommitNote = {
+  readonly topicId: string;
+  readonly start: number | null;
+  /** An operator moved it down: the group had got further than the start, even where the commit stands there. */
+  readonly sought?: boolean;
+};
 
 export const COMMIT_FORMAT = 1;
 
 export const commitMetadata = (note: CommitNote): string =>
-  JSON.stringify({ v: COMMIT_FORMAT, id: note.topicId, start: note.start });
+  JSON.stringify({
+    v: COMMIT_FORMAT,
+    id: note.topicId,
+    start: note.start,
+    ...(note.sought === true ? { sought: true } : {}),
+  });
 
 /** Null where the metadata is not ours: an operator's reset, or another client's. */
 export const readCommitMetadata = (metadata: string): CommitNote | null => {
   try {
-    const { v, id, start } = JSON.parse(metadata) as { v?: unknown; id?: unknown; start?: unknown };
+    const { v, id, start, sought } = JSON.parse(metadata) as Readonly<Record<string, unknown>>;
     if (v !== COMMIT_FORMAT || typeof id !== 'string') return null;
-    return { topicId: id, start: typeof start === 'number' && Number.isSafeInteger(start) ? start : null };
+    const from = typeof start === 'number' && Number.isSafeInteger(start) ? start : null;
+    return { topicId: id, start: from, ...(sought === true ? { sought } : {}) };
   } catch {
     return null;
   }

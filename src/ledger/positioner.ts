@@ -159,7 +159,7 @@ export class Positioner {
         note !== null &&
         note.topicId === infos.get(topic)?.id &&
         note.start !== null &&
-        offset > note.start
+        (offset > note.start || note.sought === true)
       );
     });
   }

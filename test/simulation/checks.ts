@@ -5,6 +5,7 @@ import { decodeSeriesKey } from '../../src/attribution/series-key.ts';
 import { markerField, placeOf, RECORDS_LABEL } from '../../src/ledger/keys.ts';
 import { readCommitMetadata } from '../../src/ledger/partition.ts';
 import type { Fleet } from './fleet.ts';
+import { checkSought } from './operator.ts';
 import { type ReadAccount, readShard } from './reading.ts';
 import { addTruth } from './shadow.ts';
 import { recordsIn } from './sim-kafka.ts';
@@ -60,6 +61,7 @@ export const isSettled = (stage: Stage): boolean => {
 /** Where nothing was skipped, moved or lost for good, what is counted is every record below the markers. */
 export const checkComplete = async (stage: Stage): Promise<void> => {
   for (let shard = 0; shard < stage.shadow.shards.length; shard++) await checkShard(stage, shard);
+  if (stage.plan.theme === 'seek' && stage.losses === 0) return checkSought(stage);
   if (!['none', 'limits', 'bomb', 'stale'].includes(stage.plan.theme) || stage.losses > 0) return;
   stage.shadow.shards.forEach((state, shard) => {
     const truth = new Map<string, readonly [number, number]>();

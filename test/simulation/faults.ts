@@ -2,8 +2,9 @@
 import { markerField } from '../../src/ledger/keys.ts';
 import { commitMetadata, readCommitMetadata } from '../../src/ledger/partition.ts';
 import type { Fleet } from './fleet.ts';
+import { Operator } from './operator.ts';
 import type { Trouble } from './plan.ts';
-import type { Random } from './scheduler.ts';
+import { type Random, seededRandom } from './scheduler.ts';
 import type { SimLog } from './sim-kafka.ts';
 import { NODES, type Stage, TOPIC } from './stage.ts';
 
@@ -13,12 +14,14 @@ export class Faults {
   /** Appends a record to a partition of the topic. */
   readonly #append: (partition: number, random: Random) => void;
   readonly #choices: readonly (() => void)[];
+  readonly #operator: Operator;
   #random: Random = () => 0;
 
   constructor(stage: Stage, fleet: Fleet, append: (partition: number, random: Random) => void) {
     this.#stage = stage;
     this.#fleet = fleet;
     this.#append = append;
+    this.#operator = new Operator(stage, fleet);
     const { troubles, theme, publishing } = stage.plan;
     const choices = [...troubles].map((trouble) => this.#kinds[trouble]);
     const ofTheme = this.#themes[theme];
@@ -45,7 +48,7 @@ export class Faults {
     stop: () => this.#freeze('stop'),
     suspend: () => this.#freeze('suspend'),
     twin: () => {
-      if (this.#fleet.replicas.length >= 5) return;
+      if (this.#fleet.replicas.length >= 5 || this.#operator.isStopping) return;
       this.#stage.fault('twin');
       this.#fleet.start(this.#fleet.replicas.length);
     },
@@ -129,6 +132,7 @@ export class Faults {
   };
 
   readonly #themes: Readonly<Record<string, (() => void) | undefined>> = {
+    seek: () => this.#operator.act(seededRandom(Math.floor(this.#random() * 2 ** 32))),
     retention: () =>
       this.#eachLog('retention', (partition, log) => {
         const { random, kafka } = this.#tools();
@@ -165,7 +169,8 @@ export class Faults {
 
   #startLater(index: number): void {
     this.#stage.scheduler.in(this.#random() * 8000, () => {
-      if (this.#fleet.replicas[index] === null) this.#fleet.start(index);
+      if (this.#operator.isStopping) this.#startLater(index);
+      else if (this.#fleet.replicas[index] === null) this.#fleet.start(index);
     });
   }
 

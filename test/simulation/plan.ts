@@ -23,7 +23,18 @@ export const COMMON = [
   'topic remade',
 ] as const;
 /** Trouble, or a setting, that changes what is to be expected; a schedule has at most one. */
-export const THEMES = ['none', 'retention', 'cut', 'loss', 'limits', 'tenants', 'bomb', 'from end', 'stale'] as const;
+export const THEMES = [
+  'none',
+  'retention',
+  'cut',
+  'loss',
+  'limits',
+  'tenants',
+  'bomb',
+  'from end',
+  'stale',
+  'seek',
+] as const;
 
 export type Trouble = (typeof COMMON)[number];
 export type Theme = (typeof THEMES)[number];
@@ -86,6 +97,8 @@ export const planOf = (random: Random, limits: PlanLimits, isReal: boolean): Pla
   const limit = publishing && isRoomy ? Math.max(drawnLimit, SERVICES) : drawnLimit;
   if (isReal) for (const trouble of ['lost writes', 'redis clock'] as const) usable.delete(trouble);
   if (theme === 'cut' || theme === 'loss') usable.delete('topic remade');
+  // A ledger that loses what came before a recount, too, shows less than before: the page of operations says so.
+  if (theme === 'seek' && publishing) usable.delete('lost writes');
   return {
     theme,
     troubles: usable,
@@ -107,6 +120,6 @@ export const planOf = (random: Random, limits: PlanLimits, isReal: boolean): Pla
   };
 };
 
-const ONLY_EMBEDDED: ReadonlySet<Theme> = new Set(['loss', 'stale']);
+const ONLY_EMBEDDED: ReadonlySet<Theme> = new Set(['seek', 'loss', 'stale']);
 
 const at = (wanted: number | undefined, drawn: number): number => wanted ?? drawn;

@@ -4,7 +4,14 @@
  */
 import { overflowTenant, RECORDS_TENANT } from '../../src/attribution/reserved.ts';
 import { markerField, placeOf } from '../../src/ledger/keys.ts';
-import type { CommitCall, CommitReply, MarkerField, Section, SectionOutcome } from '../../src/ledger/port.ts';
+import type {
+  CommitCall,
+  CommitReply,
+  MarkerField,
+  MoveCause,
+  Section,
+  SectionOutcome,
+} from '../../src/ledger/port.ts';
 import { RECORDS_SHARD } from './reading.ts';
 import { firstAt, type SimLog } from './sim-kafka.ts';
 import type { SimRecord } from './traffic.ts';
@@ -123,12 +130,12 @@ export class Shadow {
     this.shards[shard] = { markers: next, amounts: state?.amounts ?? new Map() };
   }
 
-  moved(shard: number, field: MarkerField, expected: number | null, to: number): void {
+  moved(shard: number, field: MarkerField, expected: number | null, to: number, why: MoveCause): void {
     const state = this.shards[shard];
     if (!state || (state.markers.get(field) ?? null) !== expected) return;
     this.shards[shard] = { ...state, markers: new Map(state.markers).set(field, to) };
     this.#noteHighest(shard, field, to);
-    if (expected === null || to < expected) return;
+    if (expected === null || to < expected || why === 'seek') return;
     const skipped = this.skipped.get(field) ?? [];
     skipped.push({ from: expected, to });
     this.skipped.set(field, skipped);

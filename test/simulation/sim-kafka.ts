@@ -155,6 +155,17 @@ export class SimKafka {
     });
   }
 
+  get memberCount(): number {
+    return this.#members.size;
+  }
+
+  /** A commit from outside, which the coordinator takes only while the group is empty. */
+  commitUnheld(requests: readonly CommitRequest[]): void {
+    if (this.#members.size > 0) throw new SimSourceError('STALE_GENERATION');
+    for (const request of requests)
+      this.commits.set(key(request), { offset: request.offset, metadata: request.metadata });
+  }
+
   applyCommit(source: SimSource, generation: number, requests: readonly CommitRequest[]): void {
     if (generation !== this.generation || !this.isMember(source)) throw new SimSourceError('STALE_GENERATION');
     for (const request of requests) {

@@ -4,7 +4,7 @@ import type { CommitRequest } from '../../src/kafka/port.ts';
 import { markerField, markerParts } from '../../src/ledger/keys.ts';
 import { MemoryLedger, type OutsideSnapshot, type ShardSnapshot } from '../../src/ledger/memory-ledger.ts';
 import { readCommitMetadata } from '../../src/ledger/partition.ts';
-import type { CommitCall, CommitReply, Creation, MarkerField, ShardView } from '../../src/ledger/port.ts';
+import type { CommitCall, CommitReply, Creation, MarkerField, MoveCause, ShardView } from '../../src/ledger/port.ts';
 import { SHARDS } from '../../src/ledger/port.ts';
 import type { AnyLedger, LedgerFaults, Served } from './faulty-ledger.ts';
 import type { Plan } from './plan.ts';
@@ -52,6 +52,8 @@ export class Stage {
   readonly #serverSteps: { readonly at: number; readonly ms: number }[] = [];
   limit: number;
   onLoss: Plan['onLoss'];
+  /** An operator moves markers down. */
+  isSeeking = false;
   /** Shards that were put back to nothing, or to before a marker that nobody else knows. */
   losses = 0;
   /** Shards that were put back to an earlier state. */
@@ -216,8 +218,8 @@ export class Stage {
       this.shadow.markersSet(shard!, markers, create !== 'no', create === 'after-loss');
       this.shadow.viewed(shard!, (answer as ShardView | null)?.markers ?? null);
     } else if (method === 'move') {
-      const [, field, expected, to] = args as [number, MarkerField, number | null, number];
-      this.shadow.moved(shard!, field, expected, to);
+      const [, field, expected, to, why] = args as [number, MarkerField, number | null, number, MoveCause];
+      this.shadow.moved(shard!, field, expected, to, why);
     } else if (method === 'view') {
       this.shadow.viewed(shard!, (answer as ShardView | null)?.markers ?? null);
     }
