@@ -33,7 +33,7 @@ describe('wrong usage', () => {
   test.each<[readonly string[], string]>([
     [['frobnicate'], 'unknown command "frobnicate"'],
     [['state'], 'there is: state inspect'],
-    [['state', 'seek'], 'there is: state inspect'],
+    [['state', 'move'], 'there is: state inspect'],
     [['check', '--frobnicate'], "Unknown option '--frobnicate'"],
     [['check', 'extra'], "Unexpected argument 'extra'"],
     [['check', '--config'], "Option '--config <value>' argument missing"],
