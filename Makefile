@@ -9,7 +9,7 @@ export KEEP MINUTES RATE_MB REPLICAS SEED SEEDS
 export NPM_CONFIG_UPDATE_NOTIFIER := false
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos soak model bench check build services verify-rules verify-image verify-chart verify-chart-live chart-examples clean
+.PHONY: help demo test chaos soak model bench check build services verify-rules verify-image verify-chart verify-chart-live chart-examples clean audit fuzz
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -39,6 +39,13 @@ soak: build ## Traffic and faults for MINUTES=60 at up to RATE_MB=50 a second, o
 
 model: $(MODULES) ## Check the TLA+ models, and that every deliberate breakage of them is found (docs/model.md)
 	@npm run --silent model
+
+audit: $(MODULES) ## Ask the registry for known weaknesses: any in what is shipped, grave ones in the tools
+	npm audit --omit=dev --audit-level=low
+	npm audit --audit-level=high
+
+fuzz: build ## Damage what every parser reads (ARGS="--seed N --count N --only NAME")
+	@npm run --silent fuzz -- $(ARGS)
 
 check: $(MODULES) ## Types, lint, direction of imports, unused code
 	@npm run check

@@ -15,6 +15,7 @@ import { VERSION } from '../../src/telemetry/version.ts';
 import { settingsFile } from './chart/config-schema.ts';
 import { valuesSchema } from './chart/values-schema.ts';
 import { chartValues } from './chart/values-table.ts';
+import { packages } from './dependencies.ts';
 import { alerts } from './rules.ts';
 import { differences } from './tempo-differences.ts';
 
@@ -77,10 +78,20 @@ const valuesTable = (): string =>
 const chartFile = (): string =>
   readFileSync(join(root, 'helm/tracetally/Chart.yaml'), 'utf8').replace(/^appVersion: .*$/m, `appVersion: ${VERSION}`);
 
+/** What users install with us; one line for those of one package that differ by machine. */
+const dependenciesTable = (): string =>
+  markdownTable(
+    ['package', 'version', 'licence'],
+    packages()
+      .filter(({ isShipped, isOptional }) => isShipped && !isOptional)
+      .map(({ name, version, license }) => [`\`${name}\``, version, license]),
+  );
+
 /** Files, each with the name of its marked part and what belongs there. */
 const PARTS = [
   { file: 'README.md', part: 'settings', content: settingsTable },
   { file: 'docs/metrics.md', part: 'metrics', content: metricsTable },
+  { file: 'docs/security.md', part: 'dependencies', content: dependenciesTable },
   { file: 'docs/tempo.md', part: 'differences', content: differencesTable },
   { file: 'docs/runbooks.md', part: 'alerts', content: alertsTable },
   { file: 'helm/tracetally/README.md', part: 'values', content: valuesTable },

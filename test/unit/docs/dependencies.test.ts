@@ -1,0 +1,33 @@
+import { describe, expect, test } from '@jest/globals';
+import { allowedScripts, packages } from '../../support/dependencies.ts';
+
+const names = (found: readonly { readonly name: string }[]): string[] => found.map(({ name }) => name);
+const LICENCES = ['MIT', 'Apache-2.0', 'ISC', 'BSD-2-Clause', 'BSD-3-Clause', '0BSD'];
+
+describe('package-lock.json', () => {
+  const all = packages();
+
+  test('holds packages of the registry alone: no link, no repository, no archive from elsewhere', () => {
+    const strange = all.filter(
+      ({ resolved, isLink }) => isLink || (resolved !== null && !resolved.startsWith('https://registry.npmjs.org/')),
+    );
+    expect(names(strange)).toEqual([]);
+  });
+
+  test('pins what is installed everywhere by a strong hash', () => {
+    expect(names(all.filter(({ isOptional, integrity }) => !isOptional && !integrity?.startsWith('sha512-')))).toEqual(
+      [],
+    );
+  });
+
+  test('lets nothing run at installation that was not looked at, and nothing at all of what is shipped', () => {
+    expect(
+      names(all.filter(({ name, hasInstallScript }) => hasInstallScript && !allowedScripts().includes(name))),
+    ).toEqual([]);
+    expect(names(all.filter(({ isShipped, hasInstallScript }) => isShipped && hasInstallScript))).toEqual([]);
+  });
+
+  test('what is shipped has licences that go with ours', () => {
+    expect(names(all.filter(({ isShipped, license }) => isShipped && !LICENCES.includes(license)))).toEqual([]);
+  });
+});
