@@ -10,11 +10,16 @@ type ScrapeFile = {
   scrape_configs: { scrape_timeout?: string; static_configs: { targets: string[] }[] }[];
 };
 
-/** The shipped file with other targets (`host:port`), a shorter interval, as in `2s`, and nobody to send alerts to. */
-export function shippedScrapeConfig(targets: readonly string[], interval: string): string {
+/** The shipped file with other targets (`host:port`), a shorter interval, as in `2s`, other rules, and nobody to send alerts to. */
+export function shippedScrapeConfig(
+  targets: readonly string[],
+  interval: string,
+  ruleFiles?: readonly string[],
+): string {
   const file = parse(readFileSync(join(import.meta.dirname, '../../deploy/prometheus.yml'), 'utf8')) as ScrapeFile;
   file.global.scrape_interval = interval;
   delete file.rule_files;
+  if (ruleFiles !== undefined) file.rule_files = ruleFiles;
   delete file.alerting;
   for (const job of file.scrape_configs) {
     job.scrape_timeout = interval;
