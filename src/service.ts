@@ -125,6 +125,7 @@ class Service {
     this.#worker = new Worker({
       source: this.#source,
       ledger: this.#ledger,
+      topics: config.kafka.topics,
       clock: systemClock,
       gather: pipeline.gather,
       tablesFootprint: () => pipeline.footprint,

@@ -15,6 +15,8 @@ import type { DropCause, WatchWorker } from './worker-events.ts';
 export type PositionerOptions = {
   readonly source: RecordSource;
   readonly ledger: Ledger;
+  /** All that the group consumes, whether partitions of them are held here or not. */
+  readonly topics: readonly string[];
   readonly clock: Clock;
   readonly fromBeginning: boolean;
   readonly onLoss: OnLoss;
@@ -109,7 +111,7 @@ export class Positioner {
   async #round(todo: readonly PartitionState[]): Promise<boolean> {
     const { source, ledger, resolved } = this.#options;
     await resolved(todo.filter(({ topicId }) => topicId !== '').map(({ field }) => field));
-    const infos = new Map((await source.topics(this.#topicsHeld())).map((info) => [info.name, info]));
+    const infos = new Map((await source.topics(this.#topicsOfGroup())).map((info) => [info.name, info]));
     const readings = todo.flatMap((state): Reading[] => {
       const info = infos.get(state.topic);
       if (info === undefined || state.partition >= info.partitions) {
@@ -139,11 +141,11 @@ export class Positioner {
     });
   }
 
-  #topicsHeld(): string[] {
-    return [...new Set([...this.#options.partitions()].map(({ topic }) => topic))];
+  #topicsOfGroup(): string[] {
+    return [...new Set([...this.#options.topics, ...[...this.#options.partitions()].map(({ topic }) => topic)])];
   }
 
-  /** Of all partitions of the topics: whether the group has got anywhere decides whether a missing shard is a new one. */
+  /** Of all partitions of all topics, also of those that others hold: whether the group has got anywhere decides whether a missing shard is a new one. */
   async #commits(infos: ReadonlyMap<string, TopicInfo>): Promise<ReadonlyMap<string, GroupCommit>> {
     const all = [...infos.values()].flatMap(({ name, partitions }) =>
       Array.from({ length: partitions }, (_, partition) => ({ topic: name, partition })),

@@ -45,6 +45,8 @@ export type Gather = (record: SourceRecord, where: TopicPartition, sink: RecordS
 export type WorkerOptions = {
   readonly source: RecordSource;
   readonly ledger: Ledger;
+  /** All that the group consumes, whether partitions of them are held here or not. */
+  readonly topics: readonly string[];
   readonly clock: Clock;
   readonly gather: Gather;
   /** Bytes that the series tables hold at present. */

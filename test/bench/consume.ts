@@ -104,6 +104,7 @@ async function readWithOurs(): Promise<void> {
   const worker = new Worker({
     source,
     ledger,
+    topics: [topic!],
     clock: systemClock,
     gather: pipeline.gather,
     tablesFootprint: () => pipeline.footprint,

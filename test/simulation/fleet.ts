@@ -97,6 +97,7 @@ export class Fleet {
     return new Worker({
       source,
       ledger,
+      topics: [TOPIC],
       clock: process.clock,
       gather: pipeline.gather,
       tablesFootprint: () => 0,

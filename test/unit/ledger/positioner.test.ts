@@ -1,0 +1,65 @@
+/** What a member asks the group before it decides about partitions. The decisions: decide-position.test.ts. */
+import { describe, expect, test } from '@jest/globals';
+import type { GroupCommit, RecordSource, TopicPartition } from '../../../src/kafka/port.ts';
+import { systemClock } from '../../../src/ledger/clock.ts';
+import { MemoryLedger } from '../../../src/ledger/memory-ledger.ts';
+import { commitMetadata, PartitionState, partitionKey } from '../../../src/ledger/partition.ts';
+import { RowCount } from '../../../src/ledger/pending.ts';
+import { SHARDS } from '../../../src/ledger/port.ts';
+import { Positioner } from '../../../src/ledger/positioner.ts';
+import type { WorkerEvent } from '../../../src/ledger/worker-events.ts';
+
+const TOPICS = ['busy', 'idle'];
+
+/** A group that has read 50 records of one topic, and none of the other. */
+const source: Pick<RecordSource, 'topics' | 'commits' | 'ranges' | 'commit'> = {
+  topics: async (names) =>
+    TOPICS.filter((name) => names.includes(name)).map((name) => ({ name, id: `id-${name}`, partitions: 1 })),
+  commits: async (partitions) =>
+    partitions.map(
+      ({ topic, partition }): GroupCommit => ({
+        topic,
+        partition,
+        offset: topic === 'busy' ? 50 : 0,
+        metadata: commitMetadata({ topicId: `id-${topic}`, start: 0 }),
+      }),
+    ),
+  ranges: async (partitions) => partitions.map((where) => ({ ...where, start: 0, end: 50 })),
+  commit: async () => {},
+};
+
+describe('positioning', () => {
+  test('a member that holds partitions of an idle topic alone sees that a shard is lost, by the commits of the others', async () => {
+    const ledger = new MemoryLedger({ nowUs: () => Date.now() * 1000 });
+    await ledger.claim({ clusterId: 'cluster', groupId: 'group' });
+    const where: TopicPartition = { topic: 'idle', partition: 0 };
+    const state = new PartitionState(where, new RowCount(1000));
+    const events: WorkerEvent[] = [];
+    await new Promise<void>((resolve, reject) => {
+      const positioner = new Positioner({
+        source: source as RecordSource,
+        ledger,
+        topics: TOPICS,
+        clock: systemClock,
+        fromBeginning: true,
+        onLoss: 'continue',
+        patienceMs: 0,
+        watch: (event) => events.push(event),
+        fatal: reject,
+        resolved: async () => {},
+        generation: () => 1,
+        isHeld: (other) => partitionKey(other) === partitionKey(where),
+        exclusively: (work) => work(),
+        drop: () => reject(new Error('nothing was gathered')),
+        activate: (active) => {
+          active.phase = 'active';
+          resolve();
+        },
+        partitions: () => [state],
+      });
+      positioner.wake();
+    });
+    expect(events).toContainEqual(expect.objectContaining({ kind: 'ledger_loss' }));
+    for (let shard = 0; shard < SHARDS; shard++) expect((await ledger.view(shard))?.afterLoss).toBe(true);
+  });
+});
