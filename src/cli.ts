@@ -11,6 +11,7 @@ import { serve } from './commands/serve.ts';
 import { stateInspect } from './commands/state-inspect.ts';
 import { stateSeek } from './commands/state-seek.ts';
 import { stateVerify } from './commands/state-verify.ts';
+import { tail } from './commands/tail.ts';
 import { version } from './commands/version.ts';
 import { harmless, inOneLine } from './telemetry/visible.ts';
 
@@ -19,6 +20,7 @@ export const COMMANDS: readonly Command[] = [
   check,
   replay,
   explain,
+  tail,
   migrate,
   stateInspect,
   stateVerify,
@@ -46,7 +48,8 @@ const runCommand = async (command: Command, argv: readonly string[], io: Io): Pr
       io.out(helpOf(command));
       return 0;
     }
-    if (allowPositionals && positionals.length === 0) throw new UsageError(`${command.operands} is missing`);
+    if (allowPositionals && command.operandsOptional !== true && positionals.length === 0)
+      throw new UsageError(`${command.operands} is missing`);
     return await command.run(values as Parameters<Command['run']>[0], io, positionals);
   } catch (error) {
     if (error instanceof UsageError) return wrong(error.message, `${command.name} `, io);

@@ -36,6 +36,8 @@ export type Command = {
   readonly options: Readonly<Record<string, Option>>;
   /** What follows the options, as help calls it; its arguments are in `args`, at least one. */
   readonly operands?: string;
+  /** There may be no operand at all. */
+  readonly operandsOptional?: boolean;
   /** Help ends with the table of settings. */
   readonly settings?: boolean;
   /** Answers the exit code: 0, or 1 where a problem was found. */

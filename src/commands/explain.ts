@@ -5,11 +5,17 @@ import {
   type ExplainedSpan,
   explainRecord,
 } from '../attribution/explain.ts';
+import { RegionReader } from '../attribution/regions.ts';
+import { TenantChain } from '../attribution/tenant.ts';
+import type { Config } from '../config/config.ts';
+import type { SourceRecord } from '../kafka/port.ts';
 import { Decoder } from '../otlp/decode.ts';
 import { malformedText } from '../otlp/malformed.ts';
+import { topicEncodings } from '../overrides/static.ts';
 import { seriesText } from '../publish/label-text.ts';
-import { type Command, checkedConfig, refuse } from './command.ts';
+import { type Command, checkedConfig, type Io, refuse, UsageError, type Values } from './command.ts';
 import { COUNT_OPTIONS, type Counting, countingOf } from './counting.ts';
+import { NotThere, placeOf, recordAt, withLog } from './kafka-log.ts';
 import { choice, type FileRecord, Problems, READ_OPTIONS, readRecords, readRequest } from './records.ts';
 import { table } from './table.ts';
 
@@ -78,13 +84,73 @@ const asText = (record: ExplainedRecord, counting: Counting): string => {
   return table(['region', 'span', 'name', 'own', 'share', 'bytes', ...names, 'series'], rows);
 };
 
+type Piece = { readonly value: Buffer; readonly values: Values };
+
+/** What of a record in Kafka is whose; a problem where it is nobody's. */
+const piecesOf = (
+  record: SourceRecord,
+  decoded: Buffer,
+  topic: string,
+  config: Config,
+  values: Values,
+): readonly Piece[] => {
+  if (typeof values.tenant === 'string') return [{ value: decoded, values }];
+  const owner = new TenantChain(config.tenants.from, config.tenants.default).resolve(record, topic);
+  if (owner.kind === 'discard') throw new NotThere(`${owner.reason}: ${owner.text}`);
+  if (owner.kind === 'tenant') return [{ value: decoded, values: { ...values, tenant: owner.tenant } }];
+  const regions = new RegionReader().read(decoded, owner);
+  if ('kind' in regions) throw new NotThere(malformedText(regions));
+  return regions.map(({ owner: own, start, end }) => {
+    if (own.kind === 'discard') throw new NotThere(`${own.reason}: ${own.text}`);
+    return { value: decoded.subarray(start, end), values: { ...values, tenant: own.tenant } };
+  });
+};
+
+/** A record that lies in Kafka, for the tenant, or the tenants, that the service counts it for. */
+const explainFromKafka = (values: Values, io: Io, config: Config, tell: Tell): Promise<number> => {
+  const place = placeOf(values.record as string);
+  return withLog(config, io, async (log) => {
+    const record = await recordAt(log, place);
+    if (record.value === null) throw new NotThere('null_value: the value is null');
+    const encoding = topicEncodings(config)(place.topic);
+    const decoded = new Decoder().decode(record.value, encoding);
+    if (!Buffer.isBuffer(decoded))
+      throw new NotThere(decoded.kind === 'foreign' ? decoded.format : malformedText(decoded));
+    const file = `${place.topic}/${place.partition}`;
+    const problems = new Problems(io);
+    for (const { value, values: own } of piecesOf(record, decoded, place.topic, config, values))
+      tell({ file, number: place.offset, offset: 0, value }, value, countingOf(own, config, io), problems);
+    return problems.end();
+  });
+};
+
+type Tell = (
+  record: FileRecord,
+  decoded: ReturnType<Decoder['decode']>,
+  counting: Counting,
+  problems: Problems,
+) => void;
+
+const teller =
+  (output: (typeof OUTPUTS)[number], io: Io): Tell =>
+  ({ file, number, offset }, decoded, counting, problems) => {
+    const where = `${file}: record ${number} at byte ${offset}`;
+    const record = Buffer.isBuffer(decoded) ? explainRecord(decoded, counting) : decoded;
+    if ('kind' in record) {
+      problems.problem(`${where}: ${record.kind === 'foreign' ? record.format : malformedText(record)}`);
+    } else if (output === 'json') io.out(JSON.stringify({ file, record: number, offset, ...asJson(record, counting) }));
+    else io.out(`${where}, ${record.bytes} bytes\n\n${asText(record, counting)}\n`);
+  };
+
 export const explain: Command = {
   name: 'explain',
-  summary: 'says of each span in a file where its bytes go, and why',
+  summary: 'says of each span in a file, or in a record in Kafka, where its bytes go, and why',
   operands: 'FILE',
+  operandsOptional: true,
   options: {
     ...COUNT_OPTIONS,
     ...READ_OPTIONS,
+    record: { type: 'string', value: 'TOPIC/PARTITION/OFFSET', doc: 'a record in Kafka instead of a file' },
     output: {
       type: 'string',
       value: 'HOW',
@@ -93,23 +159,19 @@ export const explain: Command = {
   },
   run: async (values, io, files) => {
     const output = choice(values, 'output', OUTPUTS, 'table');
+    if ((values.record === undefined) === (files.length === 0))
+      throw new UsageError(files.length === 0 ? 'FILE is missing' : 'FILE and --record do not go together');
     const request = readRequest(values, files);
     const checked = checkedConfig(values, io);
     if ('problems' in checked) return refuse(checked.problems, io);
-    const counting = countingOf(values, checked.config, io);
+    const { config } = checked;
+    const tell = teller(output, io);
+    if (values.record !== undefined) return explainFromKafka(values, io, config, tell);
+    const counting = countingOf(values, config, io);
     const problems = new Problems(io);
     const decoder = new Decoder();
-    const tell = ({ file, number, offset, value }: FileRecord): void => {
-      const where = `${file}: record ${number} at byte ${offset}`;
-      const decoded = decoder.decode(value, request.encoding);
-      const record = Buffer.isBuffer(decoded) ? explainRecord(decoded, counting) : decoded;
-      if ('kind' in record) {
-        problems.problem(`${where}: ${record.kind === 'foreign' ? record.format : malformedText(record)}`);
-      } else if (output === 'json')
-        io.out(JSON.stringify({ file, record: number, offset, ...asJson(record, counting) }));
-      else io.out(`${where}, ${record.bytes} bytes\n\n${asText(record, counting)}\n`);
-    };
-    for await (const record of readRecords(io, request, problems)) tell(record);
+    for await (const record of readRecords(io, request, problems))
+      tell(record, decoder.decode(record.value, request.encoding), counting, problems);
     return problems.end();
   },
 };

@@ -4,7 +4,7 @@ import { runCli } from '../../src/cli.ts';
 import type { LedgerState } from '../../src/commands/ledger-state.ts';
 import { type Replica, startReplica } from '../support/services/replica.ts';
 import { sharedKafka, sharedRedis } from '../support/shared-servers.ts';
-import { connectProducer, createTopic, deleteTopic, uniqueName } from '../support/topics.ts';
+import { connectProducer, createTopic, deleteTopic, uniqueName, withAdmin } from '../support/topics.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 /** One region with one span, by hand: a ResourceSpans (1) of a ScopeSpans (2) of a Span (2) with a name (5). */
@@ -53,6 +53,50 @@ const inspect = async (): Promise<LedgerState> => {
 };
 
 describe('an operator', () => {
+  test('looks at the last records of a topic, without joining a group', async () => {
+    const group = { TRACETALLY_KAFKA_GROUP_ID: `${topic}-tail` };
+    const json = await run(['tail', '--limit', '5', '--output', 'json', '--config', replica.configFile], group);
+    expect(json.code).toBe(0);
+    expect(json.out.split('\n').map((line) => JSON.parse(line))).toEqual([
+      {
+        topic,
+        partition: 1,
+        offset: 0,
+        timestamp: expect.stringMatching(/^20\d\d-/),
+        bytes: RECORD.length,
+        outcome: 'accepted',
+        detail: '',
+        spans: 1,
+        series: 1,
+        tenants: { acme: RECORD.length },
+      },
+    ]);
+    const { out } = await run(['tail', '--topic', topic, '--config', replica.configFile]);
+    expect(out).toMatch(new RegExp(`${topic}/1/0 .* accepted +acme`));
+    const { groups } = await withAdmin(sharedKafka(), (admin) => admin.listGroups());
+    expect(groups.map(({ groupId }) => groupId)).not.toContain(`${topic}-tail`);
+    const missing = await run(['tail', '--topic', `${topic}-missing`, '--config', replica.configFile]);
+    expect(missing).toMatchObject({ code: 1, err: `there is no topic ${topic}-missing` });
+  });
+
+  test('has a record in Kafka explained, for the tenant that it is of', async () => {
+    const explain = (place: string) =>
+      run(['explain', '--record', place, '--output', 'json', '--config', replica.configFile]);
+    const { code, out } = await explain(`${topic}/1/0`);
+    expect(code).toBe(0);
+    expect(JSON.parse(out)).toMatchObject({
+      file: `${topic}/1`,
+      record: 0,
+      bytes: RECORD.length,
+      tenant: 'acme',
+      regions: [{ spans: [{ name: 'a', series: { service: '__missing__' } }] }],
+    });
+    expect(await explain(`${topic}/0/0`)).toMatchObject({ code: 1, err: `${topic}/0 is empty` });
+    expect(await explain(`${topic}/1/7`)).toMatchObject({ code: 1, err: `${topic}/1 holds the offsets 0 to 0` });
+    expect(await explain(`${topic}/9/0`)).toMatchObject({ code: 1, err: `${topic} has 2 partitions, counted from 0` });
+    expect(await explain('nonsense')).toMatchObject({ code: 2 });
+  });
+
   test('checks the configuration against Kafka and Redis', async () => {
     const { code, out } = await run(['check', '--connect', '--config', replica.configFile]);
     expect(out).toContain(`the topic ${topic} has 2 partitions, about 1 record;`);

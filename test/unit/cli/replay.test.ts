@@ -197,6 +197,18 @@ tempo_usage_tracker_bytes_received_total{service_name="x",tenant="single-tenant"
 });
 
 describe('explain', () => {
+  test.each([
+    [['explain'], 'FILE is missing'],
+    [['explain', '--record', 'a/0/0', 'f'], 'FILE and --record do not go together'],
+    [['explain', '--record', 'a/0'], '--record must be topic/partition/offset'],
+    [['tail', '--limit', '0'], '--limit must be a number of records from 1 to 100000'],
+    [['tail', '--limit', 'ten'], '--limit must be a number of records'],
+  ])('%j is wrong usage', async (argv, message) => {
+    const { code, err, out } = await run(argv);
+    expect({ code, out }).toEqual({ code: 2, out: '' });
+    expect(err).toContain(message);
+  });
+
   test('prints each span with its bytes, the source of each value, and the series', async () => {
     const { code, out } = await run(['explain', file('explain', request('web', 2))]);
     const [head, , titles, first] = out.split('\n');
