@@ -99,6 +99,8 @@ export const planOf = (random: Random, limits: PlanLimits, isReal: boolean): Pla
   if (theme === 'cut' || theme === 'loss') usable.delete('topic remade');
   // A ledger that loses what came before a recount, too, shows less than before: the page of operations says so.
   if (theme === 'seek' && publishing) usable.delete('lost writes');
+  // Where nobody dies and nothing is lost, what is told of a gap can be compared with what was skipped.
+  if (theme === 'retention' && careless) for (const trouble of UNTOLD) usable.delete(trouble);
   return {
     theme,
     troubles: usable,
@@ -121,5 +123,8 @@ export const planOf = (random: Random, limits: PlanLimits, isReal: boolean): Pla
 };
 
 const ONLY_EMBEDDED: ReadonlySet<Theme> = new Set(['seek', 'loss', 'stale']);
+
+/** A process that ends, or what it skipped that comes back, takes with it what it would have told. */
+export const UNTOLD = ['lost writes', 'kill', 'stop', 'suspend', 'drain', 'topic remade'] as const;
 
 const at = (wanted: number | undefined, drawn: number): number => wanted ?? drawn;
