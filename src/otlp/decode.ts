@@ -51,7 +51,7 @@ export class Decoder {
     if (first === REQUEST_TAG) return isText(bytes) ? this.#json.encode(bytes) : this.#protobuf(bytes);
     if (first === PUSH_TAG) {
       const traces = this.#push.read(bytes);
-      return 'kind' in traces ? bytes : traces;
+      return this.#push.hasRegion ? bytes : traces;
     }
     return isText(bytes) ? this.#json.encode(bytes) : bytes;
   }

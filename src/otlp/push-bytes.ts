@@ -23,11 +23,14 @@ const FIELDS = grammar([
 export class PushBytesReader {
   readonly #wire = new Wire();
   #joined = Buffer.alloc(0);
+  /** The record read last has a field 1, which only OTLP has. */
+  hasRegion = false;
 
   /** The record's traces as one request, valid until the next call and as long as `record` is. Never throws. */
   read(record: Buffer): Buffer | Malformed {
     const wire = this.#wire;
     wire.bytes = record;
+    this.hasRegion = false;
     const found = this.#read(record);
     wire.bytes = NOTHING;
     return found;
@@ -45,7 +48,10 @@ export class PushBytesReader {
         traces++;
         bytes += wire.stop - wire.start;
       } else if (action === ID) ids++;
-      else if (action === OTHER) return bad('it begins as OTLP does');
+      else if (action === OTHER) {
+        this.hasRegion = true;
+        return bad('it has regions, as OTLP has');
+      }
     }
     if (traces !== ids) {
       return bad(`${traces} traces and ${ids} trace ids`);

@@ -129,6 +129,13 @@ describe("a record of Tempo's ingest topic", () => {
       detail: '2 traces and 1 trace ids',
     });
     expect(decoded(otlp, 'tempo_push_bytes')).toEqual(malformed('bad_push'));
+    expect(decoded(push(otlp).subarray(0, -10))).toEqual(malformed('truncated'));
+    expect(decoded(bytes(field(2, otlp), field(2, otlp), field(3, id)))).toEqual(malformed('bad_push'));
+  });
+
+  test('is not taken for OTLP that begins with a field that nobody knows', () => {
+    const odd = bytes(field(2, 'unknown'), otlp);
+    expect(decoded(odd)).toBe(odd.toString('hex'));
   });
 });
 
