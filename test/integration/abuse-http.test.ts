@@ -68,7 +68,7 @@ beforeAll(async () => {
         max_scrapes: SCRAPES,
         max_header_size: '4KiB',
         request_timeout: '2s',
-        answer_timeout: '30s',
+        answer_timeout: '1m',
       },
       kafka: { brokers: sharedKafka(), group_id: topic, topics: [topic] },
       ledger: { flush_interval: '500ms' },
@@ -216,6 +216,9 @@ describe('clients that are slow', () => {
     const readers = Array.from({ length: 3 * SCRAPES }, () =>
       client().stopReading().send(`GET /usage_metrics HTTP/1.1\r\n${HOST}\r\n`),
     );
+    for (const one of readers) await one.until('a connection', ({ isConnected }) => isConnected);
+    // What they have asked is there by then, and all places are taken.
+    for (let i = 0; i < 3; i += 1) await isAlive();
     await waitFor(
       async () => {
         const seen = await scrape().catch(String);

@@ -31,6 +31,10 @@ export class RawClient {
     return this.#bytes;
   }
 
+  get isConnected(): boolean {
+    return !this.#socket.connecting && !this.#isClosed;
+  }
+
   get isClosed(): boolean {
     return this.#isClosed;
   }
