@@ -8,6 +8,7 @@ import { helpOf, overview } from './commands/help.ts';
 import { migrate } from './commands/migrate.ts';
 import { replay } from './commands/replay.ts';
 import { serve } from './commands/serve.ts';
+import { stateForget } from './commands/state-forget.ts';
 import { stateInspect } from './commands/state-inspect.ts';
 import { stateSeek } from './commands/state-seek.ts';
 import { stateVerify } from './commands/state-verify.ts';
@@ -25,6 +26,7 @@ export const COMMANDS: readonly Command[] = [
   stateInspect,
   stateVerify,
   stateSeek,
+  stateForget,
   health,
   version,
 ];

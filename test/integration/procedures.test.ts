@@ -62,6 +62,28 @@ test('the append-only file is switched on without emptying the ledger', async ()
   expect(await fleet.metric('tracetally_ledger_losses_total')).toBe(0);
 }, 150_000);
 
+test('a tenant is forgotten, and every sum stays exact', async () => {
+  const [replica] = fleet.replicas;
+  const forget = (...options: string[]) => runCommand(['state', 'forget', '--config', replica!.configFile, ...options]);
+  const tenants = async () => {
+    const { out } = await runCommand(['state', 'inspect', '--json', '--config', replica!.configFile]);
+    return (JSON.parse(out) as { accounts: { tenant: string; live: number }[] }).accounts;
+  };
+  const tenant = [...fleet.truth.tenants.keys()].sort()[0]!;
+  const args = ['--tenant', tenant];
+  expect(await forget(...args)).toMatchObject({ code: 0, out: expect.stringContaining('nothing was changed') });
+  expect((await tenants()).some((one) => one.tenant === tenant)).toBe(true);
+  expect(await forget(...args, '--label', 'no=such', '--execute')).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('no live series with exactly these labels'),
+  });
+  expect(await forget(...args, '--execute')).toMatchObject({ code: 0, out: expect.stringContaining(': forgotten') });
+  expect((await tenants()).some((one) => one.tenant === tenant)).toBe(false);
+  await untilProved(replica!);
+  expect(await forget('--tenant', '__records__')).toMatchObject({ code: 2 });
+  expect(await forget(...args)).toMatchObject({ code: 1, err: expect.stringContaining('holds nothing') });
+}, 120_000);
+
 test('another group and another prefix count the log anew, beside the first', async () => {
   const beside = uniqueName('beside');
   const replica = await fleet.add({ kafka: { group_id: beside }, redis: { key_prefix: beside } });
