@@ -1,9 +1,9 @@
 /** Runs TLC over one configuration of a model. */
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { installTlc } from '../support/services/install-tlc.ts';
+import { removeScratch, scratchDirectory } from '../support/services/process.ts';
 
 export type ModelName = 'Settling' | 'Publishing';
 
@@ -77,7 +77,7 @@ const PROPERTIES: Record<ModelName, string> = {
 /** `invariant`: check this one alone. Rejects where TLC itself fails: an error in the model, or no memory. */
 export async function check(setup: Setup, invariant?: string): Promise<Finding> {
   const { java, jar } = await installTlc();
-  const directory = mkdtempSync(join(tmpdir(), 'tracetally-model-'));
+  const directory = scratchDirectory('model');
   try {
     const configuration = join(directory, 'model.cfg');
     writeFileSync(configuration, textOf(setup, invariant));
@@ -102,7 +102,7 @@ export async function check(setup: Setup, invariant?: string): Promise<Finding> 
     ]);
     return { ...read(output), seconds: (performance.now() - began) / 1000, output };
   } finally {
-    rmSync(directory, { recursive: true, force: true });
+    removeScratch(directory);
   }
 }
 
