@@ -22,5 +22,5 @@ export const otherFormat = (prefix: string, held: string, mine: number): LedgerR
     `the ledger under the key prefix "${prefix}" has format ${held}, this version writes format ${mine}. ` +
       (Number(held) > mine
         ? 'Run the newer version of Tracetally again, or set another redis.key_prefix'
-        : 'Run tracetally state upgrade with every replica stopped, or the version that wrote it'),
+        : 'Run the version that wrote it, or set another redis.key_prefix; UPGRADING.md says how formats change'),
   );

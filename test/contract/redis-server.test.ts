@@ -219,7 +219,7 @@ describe.each<RedisFlavour>(['redis', 'valkey'])('%s', (flavour) => {
       await expect(ledger.commit(call([], [section(0, 0, 1)]))).rejects.toThrow(LedgerRefused);
       await expect(ledger.setMarkers(SHARD, [], 'first')).rejects.toThrow(LedgerRefused);
       await expect(ledger.take(SHARD, 'r', 't', 1000)).rejects.toThrow(LedgerRefused);
-      await expect(ledger.view(SHARD)).rejects.toThrow('state upgrade');
+      await expect(ledger.view(SHARD)).rejects.toThrow('UPGRADING.md');
       await expect(ledger.forgetShard(SHARD)).rejects.toThrow(LedgerRefused);
     });
 
