@@ -12,7 +12,7 @@ const ADVICE: readonly (readonly [RegExp, string])[] = [
   [/certificate required|alert/, 'it may want a certificate of ours: look at redis.tls.cert_file and key_file'],
   [
     /ECONNRESET|EPIPE|socket disconnected/,
-    'does it speak TLS there, and want a certificate of ours? Look at redis.tls.enabled, cert_file and key_file',
+    'does it speak TLS there, and want a certificate of ours? Look at redis.tls.enabled, redis.tls.cert_file and key_file',
   ],
   [/^NOPERM/, 'allow it to the user of redis.username'],
 ];
