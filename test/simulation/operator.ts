@@ -86,6 +86,8 @@ export class Operator {
     const plan = planSeek({ topic: TOPIC, partition, field, to: Math.min(to, end), commit }, views);
     this.#stage.fault(`seek ${plan.kind}`, `partition ${partition} to ${plan.to} from ${plan.lowest}-${plan.highest}`);
     this.#stage.isSeeking = plan.kind === 'recount';
+    // One that has not joined yet: the group still seems to be empty.
+    if (this.#stage.isSeeking && this.#fleet.living.length > 0) this.#stage.count('began in a seek');
     const moved = await seek(reached, this.#group(field), [plan], SHARDS).finally(() => {
       this.#stage.isSeeking = false;
     });
