@@ -84,6 +84,17 @@ async function untilScraped(): Promise<void> {
   });
 }
 
+/** Whoever scrapes has met every series that there is: one that is born again in a replay is not shown at zero once more. */
+async function untilMet(): Promise<void> {
+  await waitUntil(
+    async () => {
+      const stored = prometheus === undefined ? truth.size : (await prometheus.query(BYTES)).length;
+      return stored >= truth.size && scraper.series(BYTES).length === truth.size;
+    },
+    { timeoutMs: 40_000, what: 'every series to be met by those who scrape' },
+  );
+}
+
 async function untilLedgerAway(): Promise<void> {
   await waitUntil(async () => (await fleet.metric('tracetally_ledger_up')) === 0, {
     timeoutMs: 20_000,
@@ -183,6 +194,7 @@ describe('through a kill -9, a rolling restart, a Redis that dies and one that f
       await fleet.ready();
       await untilOwned();
     }, [...ROUTES, '/born-around-a-death-of-redis']);
+    await untilMet();
     await during(async () => {
       await fleet.redis.kill('SIGKILL');
       await fleet.redis.restore(early);
