@@ -28,12 +28,12 @@ export async function rows(options: { readonly corpus?: string; readonly quick?:
   try {
     const producer = await connectProducer(kafka.brokers);
     const cases: { name: string; records: readonly Buffer[]; codec: Codec; times: number }[] = [
-      { name: 'no compression', records, codec: 'none', times: 2 },
+      { name: 'no compression', records, codec: 'none', times: 8 },
       ...(options.quick
         ? []
         : [
-            { name: 'records of 1.4 kB', records: small, codec: 'none' as const, times: 2 },
-            ...(['gzip', 'snappy', 'lz4', 'zstd'] as const).map((codec) => ({ name: codec, records, codec, times: 1 })),
+            { name: 'records of 1.4 kB', records: small, codec: 'none' as const, times: 12 },
+            ...(['gzip', 'snappy', 'lz4', 'zstd'] as const).map((codec) => ({ name: codec, records, codec, times: 4 })),
           ]),
     ];
     const found: BenchRow[] = [];
