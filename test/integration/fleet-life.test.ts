@@ -72,7 +72,7 @@ describe('SIGTERM', () => {
     // Nothing keeps a process that has stopped.
     expect(Date.now() - Date.parse(String(stopped.time))).toBeLessThan(1_900);
     // A lease that was not released would have to run out first, and be waited for once more.
-    await untilShown([stays], 1.3 * LEASE_MS);
+    await untilShown([stays], 1.65 * LEASE_MS);
     await fleet.settle();
     // What it had gathered was flushed: nobody has read it again.
     const byOther = await fleet.metric('tracetally_records_consumed_total');
