@@ -45,8 +45,18 @@ async function untilShown(replicas: readonly Replica[], timeoutMs: number): Prom
   );
 }
 
+/** What Redis says of each shard's lease: by which token it is held, or to whom it was released. */
+async function leaseTexts(): Promise<(string | null)[]> {
+  const redis = new Redis(fleet.redis.url);
+  try {
+    return await redis.mget(Array.from({ length: 64 }, (_, shard) => ledgerKeys(PREFIX).shard(shard).owner));
+  } finally {
+    redis.disconnect();
+  }
+}
+
 describe('SIGTERM', () => {
-  test('flushes, commits, releases, and ends with exit code 0; the other shows everything long before a lease', async () => {
+  test('flushes, commits, releases, and ends with exit code 0; the other shows everything', async () => {
     const stays = await fleet.add();
     const leaves = await fleet.add({ kafka: { session_timeout: '50s' }, ledger: { flush_interval: '40s' } });
     await fleet.ready();
@@ -58,10 +68,12 @@ describe('SIGTERM', () => {
     });
     const gathered = await selfMetrics(leaves);
     expect(gathered('tracetally_pending_series')).toBeGreaterThan(0);
-    await waitUntil(async () => (await fleet.metric('tracetally_owned_shards')) === 64, {
-      timeoutMs: 2.5 * LEASE_MS,
-      what: 'every shard to be owned',
+    const owned = async (replica: Replica) => (await selfMetrics(replica))('tracetally_owned_shards');
+    await waitUntil(async () => (await owned(leaves)) > 0 && (await fleet.metric('tracetally_owned_shards')) === 64, {
+      timeoutMs: 4 * LEASE_MS,
+      what: 'every shard to be owned, some of them by the one that leaves',
     });
+    const before = await leaseTexts();
     const began = performance.now();
     leaves.signal('SIGTERM');
     expect(await untilUnready(leaves, 2_000).catch(() => 'stopping')).toContain('stopping');
@@ -72,7 +84,9 @@ describe('SIGTERM', () => {
     // Nothing keeps a process that has stopped.
     expect(Date.now() - Date.parse(String(stopped.time))).toBeLessThan(1_900);
     // A lease that was not released would have to run out first, and be waited for once more.
-    await untilShown([stays], 1.65 * LEASE_MS);
+    const kept = (await leaseTexts()).filter((text, shard) => text !== null && text === before[shard]);
+    expect(kept.length).toBeLessThanOrEqual(await owned(stays));
+    await untilShown([stays], 4 * LEASE_MS);
     await fleet.settle();
     // What it had gathered was flushed: nobody has read it again.
     const byOther = await fleet.metric('tracetally_records_consumed_total');
