@@ -4,6 +4,9 @@ import { BOOL, DOUBLE, INT } from '../otlp/scan.ts';
 /** The value of a label whose attribute is absent. */
 export const MISSING = '__missing__';
 
+/** What every label of the series of overflow says. */
+export const OVERFLOW = '__overflow__';
+
 // A byte order mark is a character of the value like any other.
 const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
 

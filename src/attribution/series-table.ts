@@ -10,6 +10,7 @@
 import { randomInt } from 'node:crypto';
 import { STRING } from '../otlp/scan.ts';
 import type { Dimension } from './dimensions.ts';
+import { OVERFLOW } from './label-value.ts';
 import { compileRecipe, type Precedence, type Recipe } from './recipe.ts';
 import { encodeSeriesKey, type Labels, SERIES_ID_BYTES, seriesId } from './series-key.ts';
 import { NO_VALUE, ValueTable } from './value-table.ts';
@@ -82,6 +83,8 @@ export class SeriesTable {
   #accountOf = new Uint32Array(64);
   #tupleOf = new Uint32Array(64);
   #ids = Buffer.alloc(64 * SERIES_ID_BYTES);
+  /** Few: one at most for each account and set of labels. */
+  readonly #likeOverflow = new Set<number>();
   /** Open addressing by linear steps, a slot + 1 or 0. A power of two, at most half full. */
   #slotPlaces = new Uint32Array(128);
   /** Tuples, one after the other: slot, shape, one value for each label of the shape. */
@@ -130,6 +133,11 @@ export class SeriesTable {
 
   accountOf(slot: number): number {
     return this.#accountOf[slot]!;
+  }
+
+  /** Whether its labels are those under which overflow is shown: it has some, and each says so. */
+  isLikeOverflow(slot: number): boolean {
+    return this.#likeOverflow.size > 0 && this.#likeOverflow.has(slot);
   }
 
   /** Writes the 16 bytes of the series id to `target` from `at` on. */
@@ -253,7 +261,8 @@ export class SeriesTable {
 
   /** The slot of the label set that a tuple exposes, by its id: other values may expose the same. */
   #slotOfTuple(tuple: number, account: number): number {
-    const id = seriesId(encodeSeriesKey(this.#labelsOf(tuple)));
+    const labels = this.#labelsOf(tuple);
+    const id = seriesId(encodeSeriesKey(labels));
     const mask = this.#slotPlaces.length - 1;
     let place = this.#idHash(id, 0, account) & mask;
     for (let entry = this.#slotPlaces[place]!; entry !== 0; entry = this.#slotPlaces[place]!) {
@@ -265,6 +274,7 @@ export class SeriesTable {
     const slot = this.#size++;
     if (slot === this.#accountOf.length) this.#growSlots();
     this.#accountOf[slot] = account;
+    if (labels.length > 0 && labels.every(([, value]) => value === OVERFLOW)) this.#likeOverflow.add(slot);
     this.#tupleOf[slot] = tuple;
     id.copy(this.#ids, slot * SERIES_ID_BYTES);
     this.#slotPlaces[place] = slot + 1;

@@ -2,6 +2,7 @@
  * Counts records without Kafka and without Redis, as the service does: the same pipeline, the same sections, a ledger
  * in memory. All records are of one partition and are applied in their order, so the same input gives the same series.
  */
+import { OVERFLOW } from '../attribution/label-value.ts';
 import { decodeSeriesKey, type Labels } from '../attribution/series-key.ts';
 import type { SeriesTable } from '../attribution/series-table.ts';
 import { Admission } from '../ledger/admission.ts';
@@ -26,7 +27,6 @@ const MAX_TENANTS = 1_000_000;
 const PAGE = 1_000;
 /** Rows that are gathered before the ledger is given them. */
 const ROWS = 20_000;
-const OVERFLOW = '__overflow__';
 
 export class ReplayRun {
   readonly ledger: MemoryLedger;
@@ -76,7 +76,8 @@ export class ReplayRun {
   #add(shard: number, table: SeriesTable, slot: number, first: number, second: number): void {
     const from = this.#markers.get(shard) ?? 0;
     const segment = this.#pending.open(shard, table, from, this.#offset);
-    this.#pending.add(shard, segment, slot, first, second);
+    if (this.#admission.place(table, slot) === 'series') this.#pending.add(shard, segment, slot, first, second);
+    else segment.divert(table.accountOf(slot), first, second);
   }
 
   async #settle(shard: number): Promise<void> {

@@ -1,10 +1,9 @@
 /** `replay`: counts OTLP from files as the service would, without Kafka and without Redis. */
-import { MISSING } from '../attribution/label-value.ts';
+import { MISSING, OVERFLOW } from '../attribution/label-value.ts';
 import type { TenantResolver } from '../attribution/tenant.ts';
 import type { Gather } from '../ledger/worker.ts';
 import type { Encoding } from '../otlp/decode.ts';
 import { Pipeline } from '../pipeline.ts';
-import { OVERFLOW_VALUE } from '../publish/label-text.ts';
 import { type Command, checkedConfig, type Io, refuse } from './command.ts';
 import { COUNT_OPTIONS, type Counting, countingOf } from './counting.ts';
 import { choice, Problems, READ_OPTIONS, type ReadRequest, readRecords, readRequest } from './records.ts';
@@ -105,7 +104,7 @@ const asTable = ({ totals, discarded, series }: Replayed, { dimensions, limit, t
       return [...names.map((name) => values.get(name) ?? ''), String(bytes), share(bytes, counted), String(spans)];
     });
   const isOverflow = ({ labels }: CountedSeries) =>
-    labels.length > 0 && labels.every(([, value]) => value === OVERFLOW_VALUE);
+    labels.length > 0 && labels.every(([, value]) => value === OVERFLOW);
   const overflow = series.filter(isOverflow);
   const lines: (readonly string[])[] = [
     ['tenant', tenant],

@@ -4,7 +4,8 @@
  * Redis work nor memory, and it is only ever a saving: the ledger decides about every series that is sent.
  *
  * A series is diverted only by the full list of live ids of its account, read after an answer without room, and only
- * until an answer shows room or other admissions.
+ * until an answer shows room or other admissions. One whose labels are those of the overflow itself, as a client may
+ * choose them, is never sent: a label set has one meaning.
  */
 
 import { overflowTenant } from '../attribution/reserved.ts';
@@ -80,6 +81,7 @@ export class Admission {
     const memory = this.#memoryOf(table);
     if (slot >= memory.status.length) memory.reserve(Math.max(table.size, slot + 1));
     if (memory.status[slot] === KNOWN) return 'series';
+    if (table.isLikeOverflow(slot)) return 'overflow';
     if (this.#full.size === 0 && this.#fullShards.size === 0) return 'series';
     const account = this.#accountOf(table, memory, table.accountOf(slot));
     if (account.refusedTo >= 0) {

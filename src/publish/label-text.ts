@@ -4,9 +4,8 @@
  *   pair   = name "=" DQUOTE *( escaped ) DQUOTE      with \\ for \, \" for ", \n for a line feed
  * Names are in ascending order, so one label set has one text.
  */
+import { OVERFLOW } from '../attribution/label-value.ts';
 import type { AccountName } from '../ledger/port.ts';
-
-export const OVERFLOW_VALUE = '__overflow__';
 
 export type LabelPair = readonly [name: string, value: string];
 
@@ -43,9 +42,9 @@ export const seriesText = (account: AccountName, pairs: readonly LabelPair[]): s
 export const overflowText = (account: AccountName, dimensions: readonly string[]): string =>
   seriesText(
     account,
-    [...new Set(dimensions)].map((name) => [name, OVERFLOW_VALUE] as const),
+    [...new Set(dimensions)].map((name) => [name, OVERFLOW] as const),
   ) ?? accountText(account);
 
 /** Whether the series may have the text of an overflow series. */
 export const looksLikeOverflow = (pairs: readonly LabelPair[]): boolean =>
-  pairs.every(([, value]) => value === OVERFLOW_VALUE);
+  pairs.every(([, value]) => value === OVERFLOW);

@@ -161,6 +161,22 @@ tempo_usage_tracker_bytes_received_total{service_name="x",tenant="single-tenant"
     expect(err).toContain(`${cut}: record 2 at byte ${request('a').length + 2}: the file ends after`);
   });
 
+  test('counts a client that calls itself overflow as overflow: no label set has two lines', async () => {
+    const path = file(
+      'forged',
+      delimited(request('__overflow__'), request('a'), request('b'), request('__overflow__')),
+    );
+    const [forged, one] = [request('__overflow__').length, request('a').length];
+    const { out } = await run(['replay', '--max-cardinality', '1', '--output', 'json', path]);
+    const { series } = JSON.parse(out) as { series: { labels: { service: string }; values: { bytes: number } }[] };
+    expect(series.map(({ labels, values }) => [labels.service, values.bytes])).toEqual([
+      ['__overflow__', 2 * forged + one],
+      ['a', one],
+    ]);
+    const text = (await run(['replay', '--max-cardinality', '1', '--output', 'prometheus', path])).out;
+    expect(text.match(/bytes_received_total\{service="__overflow__"/g)).toHaveLength(1);
+  });
+
   test('prints a table with sums, what is missing and what overflowed', async () => {
     const path = file('table', delimited(request('web', 3), request('a'), request('b')));
     const dimensions = ['--dimension', 'service.name=service', '--dimension', 'span.route'];
