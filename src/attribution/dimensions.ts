@@ -1,4 +1,8 @@
-/** Which attribute becomes which label: Tempo's `dimensions` map, `[scope.]attribute` -> label name or nothing. */
+/**
+ * Which attribute becomes which label: Tempo's `dimensions` map, `[scope.]attribute` -> label name or nothing. In the
+ * place of the name there may be a rule with extras.
+ */
+import { type Extras, patternProblem } from './extras.ts';
 
 export type Dimension = {
   readonly attribute: string;
@@ -6,11 +10,15 @@ export type Dimension = {
   readonly scope: 'any' | 'resource' | 'span';
   /** The label's name, as it is exposed. */
   readonly label: string;
+  readonly extras?: Extras;
 };
+
+/** A label's name (empty: the attribute's) and what is done with its values. */
+export type DimensionRule = Extras & { readonly label: string };
 
 /** `duplicate`: two dimensions on one label. `key`: the entry of the map. `text`: for the operator; Tempo's own words where Tempo refuses it too. */
 export type DimensionProblem = {
-  readonly kind: 'duplicate' | 'name';
+  readonly kind: 'duplicate' | 'name' | 'regex';
   readonly key: string;
   readonly text: string;
 };
@@ -36,15 +44,16 @@ const TRACKER_LABEL = 'tracker';
 
 /** Never throws; all problems at once, in the order of the file. */
 export function parseDimensions(
-  entries: Iterable<readonly [key: string, label: string]>,
+  entries: Iterable<readonly [key: string, rule: string | DimensionRule]>,
   options: DimensionOptions,
 ): ParsedDimensions {
   const path = options.path ?? 'cost_attribution.dimensions';
   const dimensions: Dimension[] = [];
   const problems: DimensionProblem[] = [];
   const keyOfLabel = new Map<string, string>();
-  for (const [key, name] of entries) {
+  for (const [key, rule] of entries) {
     const { attribute, scope } = parseKey(key);
+    const { label: name, ...extras } = typeof rule === 'string' ? { label: rule } : rule;
     const label = sanitizeLabelName(name === '' ? attribute : name);
     const other = keyOfLabel.get(label);
     if (other !== undefined && options.sharedLabels === 'refuse') {
@@ -54,7 +63,9 @@ export function parseDimensions(
     keyOfLabel.set(label, key);
     const refusal = refuseLabel(label, path);
     if (refusal !== null) problems.push({ kind: 'name', key, text: refusal });
-    dimensions.push({ attribute, scope, label });
+    const wrong = extras.regex === undefined ? null : patternProblem(extras.regex);
+    if (wrong !== null) problems.push({ kind: 'regex', key, text: `${path}: the regex of '${key}' ${wrong}` });
+    dimensions.push({ attribute, scope, label, ...(Object.keys(extras).length === 0 ? {} : { extras }) });
   }
   return { dimensions: problems.length === 0 ? dimensions : [], problems };
 }

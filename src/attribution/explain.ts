@@ -10,16 +10,18 @@ import { ABSENT, Scanner, type Values } from '../otlp/scan.ts';
 import type { Accounting } from './accounting.ts';
 import { Spread } from './attribute.ts';
 import type { Dimension } from './dimensions.ts';
-import { labelValue, MISSING } from './label-value.ts';
+import { cutUtf8, labelValue, MISSING } from './label-value.ts';
 import { compileRecipe, type Recipe } from './recipe.ts';
 import { temposShares } from './tempo-attribute.ts';
 
 export type ExplainedLabel = {
   readonly label: string;
   readonly value: string;
-  /** The attribute that it was taken from, and where that was; null: it is missing. */
+  /** The attribute that it was taken from, and where that was; null: it is missing, or the dimension's default. */
   readonly attribute: string | null;
-  readonly from: 'resource' | 'span' | null;
+  readonly from: 'resource' | 'span' | 'default' | null;
+  /** The attribute's value, where extras of the dimension made another one of it. */
+  readonly original?: string;
 };
 
 export type ExplainedSpan = SpanOutline & {
@@ -85,16 +87,26 @@ class Explainer {
 
   labels(resource: Texts, span: Texts): readonly ExplainedLabel[] {
     const { resourceKeys, spanKeys, trackers } = this.recipe;
-    const { labels, sources, ends } = trackers[0]!;
+    const { labels, sources, ends, extras } = trackers[0]!;
     return labels.map((label, i): ExplainedLabel => {
-      for (const source of sources.subarray(i === 0 ? 0 : ends[i - 1]!, ends[i]!)) {
-        const value = source >= 0 ? resource[source] : span[~source];
-        if (value === null || value === undefined) continue;
-        if (source >= 0) return { label, value, attribute: resourceKeys.keys[source]!, from: 'resource' };
-        return { label, value, attribute: spanKeys.keys[~source]!, from: 'span' };
+      for (let at = i === 0 ? 0 : ends[i - 1]!; at < ends[i]!; at++) {
+        const source = sources[at]!;
+        const original = source >= 0 ? resource[source] : span[~source];
+        if (original === null || original === undefined) continue;
+        const value = this.#cut(extras?.rewrites[at]?.(original) ?? original);
+        if (value === '') continue;
+        const attribute = source >= 0 ? resourceKeys.keys[source]! : spanKeys.keys[~source]!;
+        const from = source >= 0 ? 'resource' : 'span';
+        return { label, value, attribute, from, ...(value === original ? {} : { original }) };
       }
+      const fallback = this.#cut(extras?.defaults[i] ?? '');
+      if (fallback !== '') return { label, value: fallback, attribute: null, from: 'default' };
       return { label, value: MISSING, attribute: null, from: null };
     });
+  }
+
+  #cut(text: string): string {
+    return cutUtf8(text, this.#options.maxLabelValueLength);
   }
 
   span(resource: Texts, texts: Texts, own: number, share: number): ExplainedSpan {

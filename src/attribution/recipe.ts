@@ -4,6 +4,7 @@
  */
 import { KeySet } from '../otlp/key-set.ts';
 import type { Dimension } from './dimensions.ts';
+import { compileRewrite, type Rewrite } from './extras.ts';
 
 export type TrackerRecipe = {
   /** Names of the exposed labels, sorted, none twice. */
@@ -16,6 +17,15 @@ export type TrackerRecipe = {
   readonly ends: Int32Array;
   /** The labels that a span can change. */
   readonly spanLabels: Int32Array;
+  /** Null: values are taken as they are, and what is missing is missing. */
+  readonly extras: ExtrasRecipe | null;
+};
+
+export type ExtrasRecipe = {
+  /** For each source what is made of its values; null: nothing. */
+  readonly rewrites: readonly (Rewrite | null)[];
+  /** For each label the value where no source has one; empty: it is missing. */
+  readonly defaults: readonly string[];
 };
 
 export type Recipe = {
@@ -53,21 +63,29 @@ function compileTracker(
   const sources: number[] = [];
   const ends: number[] = [];
   const spanLabels: number[] = [];
+  const rewrites: (Rewrite | null)[] = [];
+  const defaults: string[] = [];
   for (const [i, label] of labels.entries()) {
-    const own: number[] = [];
-    for (const { attribute, scope } of dimensions.filter((d) => d.label === label).reverse()) {
-      if (scope !== 'resource') own.push(~spanKeys.keys.indexOf(attribute));
-      if (scope !== 'span') own.push(resourceKeys.keys.indexOf(attribute));
+    const own: { readonly source: number; readonly rewrite: Rewrite | null }[] = [];
+    const lastFirst = dimensions.filter((d) => d.label === label).reverse();
+    for (const { attribute, scope, extras = {} } of lastFirst) {
+      const rewrite = compileRewrite(extras);
+      if (scope !== 'resource') own.push({ source: ~spanKeys.keys.indexOf(attribute), rewrite });
+      if (scope !== 'span') own.push({ source: resourceKeys.keys.indexOf(attribute), rewrite });
     }
-    if (precedence === 'level') own.sort((a, b) => Number(a >= 0) - Number(b >= 0));
-    sources.push(...own);
-    if (own.some((source) => source < 0)) spanLabels.push(i);
+    if (precedence === 'level') own.sort((a, b) => Number(a.source >= 0) - Number(b.source >= 0));
+    sources.push(...own.map(({ source }) => source));
+    rewrites.push(...own.map(({ rewrite }) => rewrite));
+    defaults.push(lastFirst.find(({ extras }) => extras?.default !== undefined)?.extras?.default ?? '');
+    if (own.some(({ source }) => source < 0)) spanLabels.push(i);
     ends.push(sources.length);
   }
+  const isPlain = rewrites.every((rewrite) => rewrite === null) && defaults.every((value) => value === '');
   return {
     labels,
     sources: Int32Array.from(sources),
     ends: Int32Array.from(ends),
     spanLabels: Int32Array.from(spanLabels),
+    extras: isPlain ? null : { rewrites, defaults },
   };
 }

@@ -8,12 +8,12 @@
  * it away as a whole when it has become too large or when settings have changed.
  */
 import { randomInt } from 'node:crypto';
-import { STRING } from '../otlp/scan.ts';
 import type { Dimension } from './dimensions.ts';
 import { OVERFLOW } from './label-value.ts';
 import { compileRecipe, type Precedence, type Recipe } from './recipe.ts';
 import { encodeSeriesKey, type Labels, SERIES_ID_BYTES, seriesId } from './series-key.ts';
-import { NO_VALUE, ValueTable } from './value-table.ts';
+import { TrackerExtras } from './tracker-extras.ts';
+import { ValueTable } from './value-table.ts';
 
 /** Bytes and spans. */
 export const MEASURES = 2;
@@ -45,6 +45,8 @@ export type TenantPlan = {
   readonly recipe: Recipe;
   /** For each tracker of the recipe its shape in the table. */
   readonly shapes: readonly number[];
+  /** For each tracker of the recipe what its extras make of the table's values; null: it has none. */
+  readonly extras: readonly (TrackerExtras | null)[];
 };
 
 export type SeriesTableOptions = {
@@ -74,7 +76,7 @@ export class SeriesTable {
   readonly #values: ValueTable;
   readonly #seed: number;
   readonly #plans = new Map<string, TenantPlan>();
-  readonly #recipes = new Map<string, Recipe>();
+  readonly #recipes = new Map<string, Pick<TenantPlan, 'recipe' | 'extras'>>();
   readonly #shapes: Shape[] = [];
   readonly #reservedAccounts = new Map<string, number>();
   readonly #reservedShapes = new Map<string, number>();
@@ -159,7 +161,7 @@ export class SeriesTable {
       shape = this.#addShape(this.#reservedAccount(tenant, tracker), names);
       this.#reservedShapes.set(key, shape);
     }
-    const values = Uint32Array.from(names, (name) => this.#internText(labels[name]!));
+    const values = Uint32Array.from(names, (name) => this.#values.internText(labels[name]!));
     return this.slot(shape, values);
   }
 
@@ -189,16 +191,19 @@ export class SeriesTable {
   #compile(tenant: string): TenantPlan {
     const { trackers } = this.#settings(tenant);
     const key = JSON.stringify(trackers.map((tracker) => tracker.dimensions));
-    let recipe = this.#recipes.get(key);
-    if (recipe === undefined) {
+    let compiled = this.#recipes.get(key);
+    if (compiled === undefined) {
       const dimensions = trackers.map((tracker) => tracker.dimensions);
-      recipe = compileRecipe(dimensions, this.#precedence);
-      this.#recipes.set(key, recipe);
+      const made = compileRecipe(dimensions, this.#precedence);
+      const extras = made.trackers.map((one) => (one.extras === null ? null : new TrackerExtras(one, this.#values)));
+      compiled = { recipe: made, extras };
+      this.#recipes.set(key, compiled);
     }
+    const { recipe, extras } = compiled;
     const shapes = recipe.trackers.map((tracker, i) =>
       this.#addShape(this.#account(tenant, trackers[i]!), tracker.labels),
     );
-    return { tenant, recipe, shapes };
+    return { tenant, recipe, shapes, extras };
   }
 
   #account(tenant: string, { name, limit, staleS }: TrackerSettings): number {
@@ -229,11 +234,6 @@ export class SeriesTable {
 
   #addShape(account: number, labels: readonly string[]): number {
     return this.#shapes.push({ account, labels }) - 1;
-  }
-
-  #internText(text: string): number {
-    const bytes = Buffer.from(text);
-    return bytes.length === 0 ? NO_VALUE : this.#values.intern(STRING, bytes, 0, bytes.length);
   }
 
   #labelsOf(tuple: number): Labels {

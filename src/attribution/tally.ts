@@ -6,6 +6,7 @@ import type { Malformed } from '../otlp/malformed.ts';
 import { ABSENT, type Values } from '../otlp/scan.ts';
 import type { TrackerRecipe } from './recipe.ts';
 import { MEASURES, type SeriesTable, type TenantPlan } from './series-table.ts';
+import type { TrackerExtras } from './tracker-extras.ts';
 import { NO_VALUE } from './value-table.ts';
 
 /** Values of wanted keys, one column each. */
@@ -71,7 +72,7 @@ export abstract class Tally {
    * it for the trackers whose labels no span of it can change, if they have at least `leastLabels`.
    */
   protected open(resource: Columns | null, bytes: number, spans: number, leastLabels: number): void {
-    const { recipe, shapes } = this.plan;
+    const { recipe, shapes, extras } = this.plan;
     this.#clearValues();
     this.#sameAsBefore = false;
     if (resource !== null) {
@@ -82,7 +83,7 @@ export abstract class Tally {
       const tracker = recipe.trackers[i]!;
       const labels = tracker.labels.length;
       const tuple = this.#tupleFor(i, labels);
-      for (let label = 0; label < labels; label++) tuple[label] = this.#resolve(tracker, label);
+      for (let label = 0; label < labels; label++) tuple[label] = this.#resolve(tracker, label, extras[i]!);
       if ((spans === 0 || tracker.spanLabels.length === 0) && labels >= leastLabels) {
         this.#add(this.#rowOf(this.#table.slot(shapes[i]!, tuple)), bytes, spans);
       }
@@ -91,7 +92,7 @@ export abstract class Tally {
 
   /** Adds a span, for the other trackers. Its values begin at `from`, in columns of the recipe's span keys. */
   protected addSpan(values: Columns, from: number, bytes: number): void {
-    const { recipe, shapes } = this.plan;
+    const { recipe, shapes, extras } = this.plan;
     for (let column = 0; column < recipe.spanKeys.size; column++) {
       const id = this.#valueId(values, from + column);
       if (id === this.#spanIds[column]) continue;
@@ -102,7 +103,7 @@ export abstract class Tally {
       const tracker = recipe.trackers[i]!;
       if (tracker.spanLabels.length === 0) continue;
       if (!this.#sameAsBefore) {
-        this.#fillSpanLabels(tracker, this.#tuples[i]!);
+        this.#fillSpanLabels(tracker, extras[i]!, this.#tuples[i]!);
         this.#rowOfTracker[i] = this.#rowOf(this.#table.slot(shapes[i]!, this.#tuples[i]!));
       }
       this.#add(this.#rowOfTracker[i]!, bytes, 1);
@@ -110,13 +111,14 @@ export abstract class Tally {
     this.#sameAsBefore = true;
   }
 
-  #fillSpanLabels(tracker: TrackerRecipe, tuple: Uint32Array): void {
+  #fillSpanLabels(tracker: TrackerRecipe, extras: TrackerExtras | null, tuple: Uint32Array): void {
     const labels = tracker.spanLabels;
-    for (let i = 0; i < labels.length; i++) tuple[labels[i]!] = this.#resolve(tracker, labels[i]!);
+    for (let i = 0; i < labels.length; i++) tuple[labels[i]!] = this.#resolve(tracker, labels[i]!, extras);
   }
 
   /** The value of a label: its first source that has one. */
-  #resolve(tracker: TrackerRecipe, label: number): number {
+  #resolve(tracker: TrackerRecipe, label: number, extras: TrackerExtras | null): number {
+    if (extras !== null) return extras.resolve(label, this.#resourceIds, this.#spanIds);
     const end = tracker.ends[label]!;
     for (let i = label === 0 ? 0 : tracker.ends[label - 1]!; i < end; i++) {
       const source = tracker.sources[i]!;

@@ -9,6 +9,8 @@ import { labelValue, MISSING, significantBytes } from './label-value.ts';
 export const NO_VALUE = 0;
 
 export class ValueTable {
+  /** Kept for its values by others, who add what they take. */
+  derivedBytes = 0;
   readonly #maxLabelBytes: number;
   readonly #maxBytes: number;
   readonly #key0: number;
@@ -33,6 +35,7 @@ export class ValueTable {
 
   get footprint(): number {
     return (
+      this.derivedBytes +
       this.#kinds.byteLength +
       this.#ends.byteLength +
       this.#hashes.byteLength +
@@ -53,6 +56,12 @@ export class ValueTable {
       place = (place + 1) & mask;
     }
     return this.#add(kind, bytes, start, stop, hash, place);
+  }
+
+  /** The number of a text; of an empty one that of no value. */
+  internText(text: string): number {
+    const bytes = Buffer.from(text);
+    return bytes.length === 0 ? NO_VALUE : this.intern(STRING, bytes, 0, bytes.length);
   }
 
   /** The text of a value as a label. */

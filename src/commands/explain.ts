@@ -49,8 +49,10 @@ const asJson = (record: ExplainedRecord, { tenant, tracker, accounting }: Counti
   })),
 });
 
-const whence = ({ value, attribute, from }: ExplainedLabel): string =>
-  attribute === null ? value : `${value} (${from} ${attribute})`;
+const whence = ({ value, attribute, from, original }: ExplainedLabel): string => {
+  if (attribute === null) return from === null ? value : `${value} (${from})`;
+  return `${value} (${from} ${attribute}${original === undefined ? '' : ` ${JSON.stringify(original)}`})`;
+};
 
 const seriesName = (labels: readonly ExplainedLabel[], counting: Counting): string =>
   (

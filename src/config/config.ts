@@ -1,5 +1,5 @@
 /** The configuration that the service works with: checked, complete, frozen, units in the names. */
-import type { Pairs } from './formats.ts';
+import type { DimensionEntries } from './dimension-rules.ts';
 
 /** Contents of the files (PEM); null: not given. */
 export type Tls = { readonly ca: string | null; readonly cert: string | null; readonly key: string | null };
@@ -103,8 +103,8 @@ export type Config = {
   readonly overrides: {
     readonly defaults: {
       readonly costAttribution: {
-        /** Attribute and label, in the order of the file. */
-        readonly dimensions: Pairs;
+        /** Attribute and label or rule, in the order of the file. */
+        readonly dimensions: DimensionEntries;
         /** 0: the tracker's. */
         readonly maxCardinality: number;
       };

@@ -1,9 +1,10 @@
 /** Settings as text: for `--help` and for the table in README.md. */
+import { isMapFormat } from './formats.ts';
 import type { Row } from './schema.ts';
 
 /** A default as it would be written in the file. */
 export const defaultText = (row: Row): string => {
-  if (row.format === 'map') return JSON.stringify(Object.fromEntries(row.default as [string, string][]));
+  if (isMapFormat(row.format)) return JSON.stringify(Object.fromEntries(row.default as [string, string][]));
   if (Array.isArray(row.default)) return JSON.stringify(row.default);
   return row.default === '' ? '""' : String(row.default);
 };

@@ -1,5 +1,6 @@
 /** From the text of a file to raw values: YAML, then `${VAR}` in its texts, then only the keys that the schema has. */
 import { parseDocument } from 'yaml';
+import { isMapFormat } from './formats.ts';
 import { convictKey, place, ROWS, type Row } from './schema.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -86,8 +87,8 @@ const pick = (node: unknown, branch: Branch, prefix: string, reading: Reading): 
     const known = Object.hasOwn(branch, name) ? branch[name] : undefined;
     if (known === undefined) problems.push(unknownKey(path, name, branch));
     else if (!isRow(known)) pick(value, known, path, reading);
-    else if (typeof value !== 'string' && value !== null && value instanceof Map !== (known.format === 'map'))
-      problems.push(`${path}: must ${known.format === 'map' ? '' : 'not '}be a map`);
+    else if (typeof value !== 'string' && value !== null && value instanceof Map !== isMapFormat(known.format))
+      problems.push(`${path}: must ${isMapFormat(known.format) ? '' : 'not '}be a map`);
     else if (value !== null) raw[convictKey(known)] = expanded(value, path, env, problems);
   }
 };

@@ -3,10 +3,8 @@
  * Every parser takes strings (the environment has nothing else) and what YAML makes of an unquoted scalar. It throws
  * a `FormatError` whose message completes the sentence "<path> ...".
  */
-
-export class FormatError extends Error {
-  override readonly name = 'FormatError';
-}
+import { type DimensionEntries, dimensionEntries } from './dimension-rules.ts';
+import { FormatError } from './format-error.ts';
 
 /** Bounds and choices that a setting adds to its format. */
 export type Constraints = {
@@ -171,6 +169,9 @@ const parsePairs = (value: unknown): Pairs => {
   });
 };
 
+const parseDimensions = (value: unknown): DimensionEntries =>
+  dimensionEntries(typeof value === 'string' ? pairsOfJson(value) : value);
+
 /** By the name that a setting gives as its `format`. */
 export const FORMATS = {
   text: parseText,
@@ -181,6 +182,10 @@ export const FORMATS = {
   size: parseSize,
   list: parseList,
   map: parsePairs,
+  dimensions: parseDimensions,
 } as const;
+
+/** Those whose values are maps in a file. */
+export const isMapFormat = (format: FormatName): boolean => format === 'map' || format === 'dimensions';
 
 export type FormatName = keyof typeof FORMATS;

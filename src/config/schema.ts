@@ -287,8 +287,8 @@ export const SETTINGS = {
     defaults: {
       cost_attribution: {
         dimensions: {
-          doc: "Attribute -> label. `resource.` or `span.` before the attribute looks at that level alone; an empty label takes the attribute's name.",
-          format: 'map',
+          doc: "Attribute -> label. `resource.` or `span.` before the attribute looks at that level alone; an empty label takes the attribute's name. In the place of the label there may be a map with extras: label, default, regex, lowercase, map, max_length (docs/overrides.md).",
+          format: 'dimensions',
           default: [['resource.service.name', 'service']],
         },
         max_cardinality: {

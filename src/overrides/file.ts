@@ -11,8 +11,10 @@
 import { createHash } from 'node:crypto';
 import { parseDocument } from 'yaml';
 import { type Dimension, parseDimensions } from '../attribution/dimensions.ts';
+import { dimensionEntries } from '../config/dimension-rules.ts';
 import { distance } from '../config/document.ts';
-import { FORMATS, FormatError } from '../config/formats.ts';
+import { FormatError } from '../config/format-error.ts';
+import { FORMATS } from '../config/formats.ts';
 
 /** The wildcard: what is in force for tenants without an entry. */
 export const ANY_TENANT = '*';
@@ -126,7 +128,7 @@ const costAttribution = (section: Node, wrong: string[]): Block => {
 };
 
 const dimensionsOf = (value: unknown, wrong: string[]): readonly Dimension[] => {
-  const pairs = FORMATS.map(value instanceof Map ? [...value] : value);
+  const pairs = dimensionEntries(value);
   const { dimensions, problems } = parseDimensions(pairs, { sharedLabels: 'refuse' });
   wrong.push(...problems.map(({ text }) => text));
   return dimensions;

@@ -206,7 +206,11 @@ test('all rules of the files are in the PrometheusRule, but for those that merge
 });
 
 test('rules follow the configuration: one file of them per dimension, and the prefix', async () => {
-  const dimensions = { 'resource.team': '', 'span.1st.thing': '', 'resource.x': 'feature' };
+  const dimensions = {
+    'resource.team': '',
+    'span.1st.thing': { default: 'none' },
+    'resource.x': { label: 'feature', map: { a: 'b' } },
+  };
   const config = {
     ...FLEET.config,
     overrides: { defaults: { cost_attribution: { dimensions } } },

@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import type { Dimension } from '../../src/attribution/dimensions.ts';
 import { sanitizeLabelName } from '../../src/attribution/dimensions.ts';
+import type { Extras } from '../../src/attribution/extras.ts';
 import type { EncodeStyle, OtlpAttributes, OtlpRequest, OtlpValue } from './otlp-encode.ts';
 import { seeded } from './random.ts';
 
@@ -95,3 +96,28 @@ export const dimensions: fc.Arbitrary<Dimension[]> = fc.uniqueArray(
     .map((d) => ({ ...d, label: d.label === '' ? sanitizeLabelName(`${d.attribute}_${d.scope}`) : d.label })),
   { selector: (d) => `${d.scope}.${d.attribute}`, maxLength: 5 },
 );
+
+const extras: fc.Arbitrary<Extras> = fc.record(
+  {
+    default: fc.constantFrom('unknown', 'x', '__missing__'),
+    regex: fc.constantFrom('^[a-z]+', '([0-9])|x', '^(.)(.*)$', 'nothing', '(?:c|x)(a)?', '.{2,3}'),
+    lowercase: fc.boolean(),
+    map: fc.constantFrom<NonNullable<Extras['map']>>(
+      [
+        ['x', 'mapped'],
+        ['cart', ''],
+      ],
+      [
+        ['3', 'x'],
+        ['x', 'y'],
+      ],
+    ),
+    maxLength: fc.constantFrom(1, 2, 3, 20),
+  },
+  { requiredKeys: [] },
+);
+
+/** The same, each with extras or without. */
+export const dimensionsWithExtras: fc.Arbitrary<Dimension[]> = fc
+  .tuple(dimensions, fc.array(fc.option(extras), { minLength: 5, maxLength: 5 }))
+  .map(([plain, given]) => plain.map((one, i) => (given[i] == null ? one : { ...one, extras: given[i] })));

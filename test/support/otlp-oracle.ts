@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import protobuf from 'protobufjs';
 import type { Dimension } from '../../src/attribution/dimensions.ts';
+import type { Extras } from '../../src/attribution/extras.ts';
 
 const root = protobuf.loadSync(join(import.meta.dirname, '../fixtures/otlp/trace.proto'));
 const RequestType = root.lookupType('otlp.ExportTraceServiceRequest');
@@ -100,13 +101,41 @@ function textOf(value: KeyValue['value']): string {
 
 function seriesOf(dimensions: readonly Dimension[], resource: Attributes, span: Attributes): string {
   const labels = new Map<string, string>();
-  for (const { attribute, scope, label } of dimensions) {
-    const fromSpan = scope === 'resource' ? undefined : span.get(attribute);
-    const value = fromSpan ?? (scope === 'span' ? undefined : resource.get(attribute));
-    if (value !== undefined) labels.set(label, value);
+  for (const { attribute, scope, label, extras = {} } of dimensions) {
+    const fromSpan = scope === 'resource' ? '' : rewritten(span.get(attribute) ?? '', extras);
+    const fromResource = scope === 'span' ? '' : rewritten(resource.get(attribute) ?? '', extras);
+    const value = fromSpan || fromResource;
+    if (value !== '') labels.set(label, value);
     else if (!labels.has(label)) labels.set(label, '__missing__');
   }
+  for (const [label, value] of labels) {
+    const given = dimensions.filter((d) => d.label === label && d.extras?.default !== undefined).at(-1);
+    if (value === '__missing__' && given !== undefined) labels.set(label, given.extras!.default!);
+  }
   return JSON.stringify([...labels].sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** JavaScript's own patterns stand in for those of RE2: the tests use only what both know. */
+function rewritten(text: string, { regex, lowercase, map, maxLength }: Extras): string {
+  if (text === '') return '';
+  let value = text;
+  if (regex !== undefined) {
+    const found = new RegExp(regex, 'u').exec(Buffer.from(text.slice(0, 512)).toString());
+    value = found?.[found.length > 1 ? 1 : 0] ?? '';
+  }
+  if (lowercase === true) value = value.toLowerCase();
+  for (const [from, to] of map ?? [])
+    if (value === from) {
+      value = to;
+      break;
+    }
+  if (maxLength === undefined) return value;
+  let cut = '';
+  for (const character of value) {
+    if (Buffer.byteLength(cut + character) > maxLength) break;
+    cut += character;
+  }
+  return cut;
 }
 
 function fieldsOf(message: Uint8Array): Field[] {

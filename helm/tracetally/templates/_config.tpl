@@ -77,7 +77,9 @@ What lies in Secrets and is mounted, as JSON: a list of secret, key, the file's 
 {{- $made := .Files.Get "files/settings.json" | fromJson -}}
 {{- $dimensions := dig "overrides" "defaults" "cost_attribution" "dimensions" $made.defaults.overrides.defaults.cost_attribution.dimensions .Values.config -}}
 {{- $labels := list -}}
-{{- range $attribute, $label := $dimensions -}}
+{{- range $attribute, $rule := $dimensions -}}
+{{- $label := $rule -}}
+{{- if kindIs "map" $rule -}}{{- $label = $rule.label -}}{{- end -}}
 {{- if not $label -}}
 {{- $label = ternary (trimPrefix "resource." $attribute) (trimPrefix "span." $attribute) (hasPrefix "resource." $attribute) -}}
 {{- end -}}

@@ -1,5 +1,5 @@
 /** The `config` of the chart's values, from the settings of the service: a JSON schema, and what the templates know. */
-import type { FORMATS } from '../../../src/config/formats.ts';
+import { type FORMATS, isMapFormat } from '../../../src/config/formats.ts';
 import { place, ROWS, type Row } from '../../../src/config/schema.ts';
 
 export type Schema = { readonly [keyword: string]: unknown };
@@ -37,6 +37,19 @@ const itemSchema = ({ pattern }: Row): Schema => {
   return pattern === undefined ? item : orVariable({ ...item, pattern: withoutLookaround(pattern.source) });
 };
 
+const RULE: Schema = {
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    label: { type: ['string', 'null'] },
+    default: { type: ['string', 'null'] },
+    regex: { type: ['string', 'null'] },
+    lowercase: { type: ['boolean', 'null'] },
+    map: { type: ['object', 'null'], additionalProperties: { type: ['string', 'null'] } },
+    max_length: { type: ['integer', 'null'], minimum: 1 },
+  },
+};
+
 const SCHEMA_OF: { readonly [format in keyof typeof FORMATS]: (row: Row) => Schema } = {
   text: textSchema,
   choice: ({ choices }) => orVariable({ enum: choices }),
@@ -52,6 +65,7 @@ const SCHEMA_OF: { readonly [format in keyof typeof FORMATS]: (row: Row) => Sche
     ...(row.required === true ? { minItems: 1 } : {}),
   }),
   map: () => ({ type: 'object', additionalProperties: { type: ['string', 'null'] } }),
+  dimensions: () => ({ type: 'object', additionalProperties: { anyOf: [{ type: ['string', 'null'] }, RULE] } }),
 };
 
 /** The schema of one setting. It refuses nothing that the service takes from a file in the type that is meant. */
@@ -82,7 +96,7 @@ export const configSchema = (rows: readonly Row[] = ROWS): Schema => {
 export const settingsFile = (rows: readonly Row[] = ROWS): string => {
   const defaults: Record<string, unknown> = {};
   for (const row of rows) {
-    const value = row.format === 'map' ? Object.fromEntries(row.default as [string, string][]) : row.default;
+    const value = isMapFormat(row.format) ? Object.fromEntries(row.default as [string, string][]) : row.default;
     place(defaults, row.path, value);
   }
   const secrets = rows.filter(({ sensitive }) => sensitive === true).map(({ path }) => path);

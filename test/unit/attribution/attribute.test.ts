@@ -4,7 +4,7 @@ import { Attributor } from '../../../src/attribution/attribute.ts';
 import type { Dimension } from '../../../src/attribution/dimensions.ts';
 import { decodeSeriesKey } from '../../../src/attribution/series-key.ts';
 import { SeriesTable } from '../../../src/attribution/series-table.ts';
-import { dimensions, encodeStyle, otlpRequest } from '../../support/otlp-arbitrary.ts';
+import { dimensions, dimensionsWithExtras, encodeStyle, otlpRequest } from '../../support/otlp-arbitrary.ts';
 import { encodeRequest, type OtlpAttributes, type OtlpRequest } from '../../support/otlp-encode.ts';
 import { exactSplit } from '../../support/otlp-oracle.ts';
 
@@ -64,6 +64,26 @@ test('series and bytes are those of the oracle, in every order of fields, and su
       expect(total()).toBe(2 * record.length);
     }),
     { numRuns: 700 },
+  );
+});
+
+test('with extras, series and bytes are those of the oracle, also for values that the table knows already', () => {
+  fc.assert(
+    fc.property(
+      fc.array(otlpRequest, { minLength: 1, maxLength: 3 }),
+      dimensionsWithExtras,
+      dimensions,
+      (requests, first, second) => {
+        const table = tableFor(first, second);
+        for (const request of [...requests, requests[0]!]) {
+          const record = encodeRequest(request, 'descending');
+          expect(attributor.attribute(record, table, table.plan('acme'))).toBeNull();
+          expect(rowsOf(table, 0)).toEqual(exactSplit(record, first));
+          expect(rowsOf(table, 1)).toEqual(exactSplit(record, second));
+        }
+      },
+    ),
+    { numRuns: 150 },
   );
 });
 

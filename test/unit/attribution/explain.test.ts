@@ -1,10 +1,12 @@
 /** What is explained is what is counted. */
 import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
 import { type Accounting, tallyOf } from '../../../src/attribution/accounting.ts';
 import { type Dimension, parseDimensions } from '../../../src/attribution/dimensions.ts';
 import { type ExplainedLabel, explainRecord } from '../../../src/attribution/explain.ts';
 import { decodeSeriesKey } from '../../../src/attribution/series-key.ts';
 import { SeriesTable } from '../../../src/attribution/series-table.ts';
+import { dimensionsWithExtras, otlpRequest } from '../../support/otlp-arbitrary.ts';
 import { encodeRequest } from '../../support/otlp-encode.ts';
 import { readVectors, refusals } from '../../support/tempo-vectors.ts';
 
@@ -53,6 +55,37 @@ describe('explaining a record', () => {
         });
       });
     expect(differing.map(({ name }) => name)).toEqual([]);
+  });
+
+  test.each<Accounting>(['exact', 'tempo'])('with extras, too, %s', (accounting) => {
+    fc.assert(
+      fc.property(otlpRequest, dimensionsWithExtras, (request, dimensions) => {
+        // With `tempo` nothing is counted without dimensions.
+        fc.pre(dimensions.length > 0);
+        const record = encodeRequest(request, 'ascending');
+        expect(explained(record, dimensions, accounting)).toEqual(counted(record, dimensions, accounting));
+      }),
+    );
+  });
+
+  test('says what extras made of a value, and when a default stands in', () => {
+    const { dimensions } = parseDimensions(
+      [
+        ['service.name', { label: 's', regex: '^[a-z]+', map: [['cart', 'shop']] }],
+        ['span.route', { label: 'r', default: 'none' }],
+      ],
+      { sharedLabels: 'refuse' },
+    );
+    const record = encodeRequest(
+      { resourceSpans: [{ resource: { attributes: [['service.name', 'cart-7']] }, scopeSpans: [{ spans: [{}] }] }] },
+      'ascending',
+    );
+    const found = explainRecord(record, { dimensions, accounting: 'exact', maxLabelValueLength: 100 });
+    if ('kind' in found) throw new Error(found.reason);
+    expect(found.regions[0]!.spans[0]!.labels).toEqual([
+      { label: 'r', value: 'none', attribute: null, from: 'default' },
+      { label: 's', value: 'shop', attribute: 'service.name', from: 'resource', original: 'cart-7' },
+    ]);
   });
 
   test('says where each value comes from, and names the span', () => {

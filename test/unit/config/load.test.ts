@@ -84,6 +84,39 @@ describe('a configuration that is right', () => {
       (c) => c.overrides.defaults.costAttribution.dimensions,
       [['team', 'squad']],
     ],
+    [
+      'dimensions with extras',
+      'overrides: { defaults: { cost_attribution: { dimensions: { a: { label: b, default: "${D:none}", lowercase: true, map: { "1": one, x: }, max_length: 9 }, c: { regex: "^." }, d: {} } } } }',
+      {},
+      (c) => c.overrides.defaults.costAttribution.dimensions,
+      [
+        [
+          'a',
+          {
+            label: 'b',
+            default: 'none',
+            lowercase: true,
+            map: [
+              ['1', 'one'],
+              ['x', ''],
+            ],
+            maxLength: 9,
+          },
+        ],
+        ['c', { label: '', regex: '^.' }],
+        ['d', ''],
+      ],
+    ],
+    [
+      'dimensions with extras from the environment',
+      '',
+      {
+        TRACETALLY_OVERRIDES_DEFAULTS_COST_ATTRIBUTION_DIMENSIONS:
+          '{"team":{"label":"squad","map":{"a":"b"},"max_length":5}}',
+      },
+      (c) => c.overrides.defaults.costAttribution.dimensions,
+      [['team', { label: 'squad', map: [['a', 'b']], maxLength: 5 }]],
+    ],
     ['the environment over the file', 'server: { port: 1 }', { TRACETALLY_SERVER_PORT: '2' }, (c) => c.server.port, 2],
     [
       'a flag of the environment',
@@ -185,7 +218,7 @@ describe('a configuration that is wrong is refused with the place and the reason
       'a text that is no map',
       'overrides: { defaults: { cost_attribution: { dimensions: a=b } } }',
       {},
-      'overrides.defaults.cost_attribution.dimensions: must be a map of texts',
+      'overrides.defaults.cost_attribution.dimensions: must be a map from attribute to label (where',
     ],
     [
       'a number for a text',

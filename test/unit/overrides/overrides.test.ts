@@ -118,6 +118,15 @@ describe('what is in force', () => {
   );
 });
 
+test('a dimension may have extras, beside others in the plain form', () => {
+  const file =
+    'overrides: { acme: { cost_attribution: { dimensions: { a: { label: l, regex: "^.", map: { x: "" } }, b: "" } } } }';
+  expect(tenantSettings(config(''), overrides(file))('acme').trackers[0]!.dimensions).toEqual([
+    { attribute: 'a', scope: 'any', label: 'l', extras: { regex: '^.', map: [['x', '']] } },
+    { attribute: 'b', scope: 'any', label: 'b' },
+  ]);
+});
+
 describe('a file is refused for', () => {
   const entry = (text: string) => `overrides: { good: {}, acme: { cost_attribution: ${text} } }`;
   const failed = 'validating overrides for acme failed: ';
@@ -155,6 +164,21 @@ describe('a file is refused for', () => {
       `${failed}cost_attribution.stale_duration must be a duration`,
     ],
     ['dimensions that are none', entry('{ dimensions: [a] }'), `${failed}cost_attribution.dimensions must be a map`],
+    [
+      'an unknown extra of a dimension',
+      entry('{ dimensions: { a: { lable: x } } }'),
+      `${failed}cost_attribution.dimensions "a" has the unknown key "lable": there is label, default`,
+    ],
+    [
+      'an extra that is none',
+      entry('{ dimensions: { a: { max_length: 0 } } }'),
+      `${failed}cost_attribution.dimensions "a": max_length must be a whole number of bytes, 1 to 65536`,
+    ],
+    [
+      'a pattern that is none',
+      entry('{ dimensions: { a: { regex: "(" } } }'),
+      `${failed}cost_attribution.dimensions: the regex of 'a' is no regular expression of RE2`,
+    ],
     [
       "two dimensions on one label, in Tempo's words",
       entry('{ dimensions: { a-b: "", a.b: "" } }'),
