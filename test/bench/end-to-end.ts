@@ -6,7 +6,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { startKafka } from '../support/services/kafka.ts';
-import { startRedis } from '../support/services/redis.ts';
+import { FORCED_EACH_SECOND, startRedis } from '../support/services/redis.ts';
 import { type Codec, connectProducer, createTopic, type HonestProducer } from '../support/topics.ts';
 import { makeCorpus, makeSmallCorpus, readCorpus } from './corpus.ts';
 import { type BenchRow, median } from './row.ts';
@@ -24,7 +24,7 @@ export async function rows(options: { readonly corpus?: string; readonly quick?:
   const records = options.corpus === undefined ? makeCorpus(MADE_BYTES, 20_260_821) : readCorpus(options.corpus);
   const small = makeSmallCorpus(MADE_BYTES / 3, 7);
   const kafka = await startKafka();
-  const redis = await startRedis();
+  const redis = await startRedis({ config: FORCED_EACH_SECOND });
   try {
     const producer = await connectProducer(kafka.brokers);
     const cases: { name: string; records: readonly Buffer[]; codec: Codec; times: number }[] = [

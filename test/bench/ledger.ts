@@ -8,7 +8,7 @@ import { ledgerKeys } from '../../src/ledger/keys.ts';
 import type { Account, Entry, MarkerField, Section } from '../../src/ledger/port.ts';
 import { SERIES_ID_BYTES, SHARDS } from '../../src/ledger/port.ts';
 import { openRedisLedger, type RedisLedger } from '../../src/ledger/redis-ledger.ts';
-import { type RedisServer, startRedis } from '../support/services/redis.ts';
+import { FORCED_EACH_SECOND, type RedisServer, startRedis } from '../support/services/redis.ts';
 import { type BenchRow, median } from './row.ts';
 
 const LIVE = 100_000;
@@ -22,7 +22,7 @@ const ACCOUNT: Account = { tenant: 'bench', tracker: 'cost-attribution', measure
 const SHARD = 0;
 
 export async function rows({ quick = false }: { readonly quick?: boolean }): Promise<BenchRow[]> {
-  const server = await startRedis();
+  const server = await startRedis({ config: FORCED_EACH_SECOND });
   const redis = new Redis(server.url);
   try {
     return [

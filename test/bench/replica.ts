@@ -9,7 +9,7 @@ import { SeriesTable } from '../../src/attribution/series-table.ts';
 import { PartitionPending, RowCount } from '../../src/ledger/pending.ts';
 import { STRING } from '../../src/otlp/scan.ts';
 import { startKafka } from '../support/services/kafka.ts';
-import { startRedis } from '../support/services/redis.ts';
+import { FORCED_EACH_SECOND, startRedis } from '../support/services/redis.ts';
 import { startReplica } from '../support/services/replica.ts';
 import { createTopic } from '../support/topics.ts';
 import type { BenchRow } from './row.ts';
@@ -63,7 +63,7 @@ function heldBytes(): number {
 /** CPU time of a real replica, ready and without traffic, owner of every shard. */
 async function idle(seconds: number): Promise<BenchRow> {
   const kafka = await startKafka();
-  const redis = await startRedis();
+  const redis = await startRedis({ config: FORCED_EACH_SECOND });
   try {
     await createTopic(kafka.brokers, 'idle', { partitions: PARTITIONS });
     const replica = await startReplica({

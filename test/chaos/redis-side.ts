@@ -4,7 +4,7 @@ import type { RedisConnectionOptions } from '../../src/ledger/redis-connection.t
 import type { Random } from '../support/random.ts';
 import { freePort } from '../support/services/ports.ts';
 import { removeScratch, scratchDirectory } from '../support/services/process.ts';
-import { type RedisServer, startRedis } from '../support/services/redis.ts';
+import { FORCED_EACH_SECOND, type RedisServer, startRedis } from '../support/services/redis.ts';
 import {
   type RedisCluster,
   type Sentinels,
@@ -52,7 +52,11 @@ async function startSingle(plan: Plan, random: Random): Promise<RedisSide> {
     disk?.release();
   };
   try {
-    const made = await startRedis({ flavour: plan.flavour, ...(disk === undefined ? {} : { dataDir: disk.path }) });
+    const made = await startRedis({
+      flavour: plan.flavour,
+      config: FORCED_EACH_SECOND,
+      ...(disk === undefined ? {} : { dataDir: disk.path }),
+    });
     server = made;
     const config = async () => {
       const port = await freePort();
@@ -75,8 +79,8 @@ async function startBehindSentinels(plan: Plan): Promise<RedisSide> {
     await Promise.all(servers.map((server) => server.stop()));
   };
   try {
-    servers.push(await startRedis({ flavour: plan.flavour }));
-    servers.push(await startRedis({ flavour: plan.flavour, replicaOf: servers[0]! }));
+    servers.push(await startRedis({ flavour: plan.flavour, config: FORCED_EACH_SECOND }));
+    servers.push(await startRedis({ flavour: plan.flavour, config: FORCED_EACH_SECOND, replicaOf: servers[0]! }));
     await untilInSync(servers[1]!);
     sentinels = await startSentinels(servers[0]!, [servers[1]!]);
     const nodes = sentinels.nodes.map(({ host, port }) => `${host}:${port}`);
@@ -98,7 +102,7 @@ async function startBehindSentinels(plan: Plan): Promise<RedisSide> {
 }
 
 async function startCluster(plan: Plan): Promise<RedisSide> {
-  const cluster = await startRedisCluster({ flavour: plan.flavour });
+  const cluster = await startRedisCluster({ flavour: plan.flavour, config: FORCED_EACH_SECOND });
   const nodes = cluster.nodes.map(({ host, port }) => `${host}:${port}`);
   return {
     config: async () => ({ cluster: nodes }),

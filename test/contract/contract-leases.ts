@@ -44,11 +44,11 @@ export const leaseContract = (given: () => Given): void => {
     test('lives on when it is renewed', async () => {
       const { ledger } = given();
       await begin(ledger);
-      await ledger.take(SHARD, 'one', 't1', 200);
+      await ledger.take(SHARD, 'one', 't1', 1_000);
       await ledger.renew(SHARD, 't1', LONG_MS);
-      await ledger.take(6, 'one', 't1', 200);
+      await ledger.take(6, 'one', 't1', 1_000);
       await ledger.setMarkers(6, [], 'first');
-      await ledger.take(6, 'one', 't1', 200);
+      await ledger.take(6, 'one', 't1', 1_000);
       await waitUntil(async () => (await ledger.free('two', [6]))[0]!, {
         ...within,
         what: 'the other lease to run out',

@@ -34,8 +34,7 @@ describe('the run has servers to share', () => {
 });
 
 test('a Redis keeps what it was told over a SIGKILL, and can be put back', async () => {
-  // With `everysec` it may answer up to 2 s before it writes, where a slow disk has the last fsync still under way.
-  const server = await startRedis({ config: { appendfsync: 'always' } });
+  const server = await startRedis();
   cleanUps.push(() => server.stop());
   const client = new Redis(server.url);
   client.on('error', () => {});

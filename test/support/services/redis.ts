@@ -38,12 +38,15 @@ export type RedisServer = {
 
 const READY_TIMEOUT_MS = 20_000;
 
-/** Every write goes to the append-only file, which is forced to the disk each second: what production has. */
+/** What production has: the append-only file is forced to the disk each second. A slow disk can then hold up every answer. */
+export const FORCED_EACH_SECOND = { appendfsync: 'everysec' } as const;
+
+/** Every write is in the append-only file before it is answered, so a SIGKILL loses none, however slow the disk is. */
 const DEFAULTS: Readonly<Record<string, string>> = {
   bind: '127.0.0.1',
   save: '',
   appendonly: 'yes',
-  appendfsync: 'everysec',
+  appendfsync: 'no',
   'repl-diskless-sync-delay': '0',
 };
 
