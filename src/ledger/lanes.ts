@@ -18,19 +18,20 @@ import {
 import { type BuiltCall, buildCall, learn, type Part } from './sections.ts';
 import type { DropCause, WatchWorker } from './worker-events.ts';
 
-/** A call that carries this many series takes no further segment. */
-export const SERIES_PER_CALL = 1000;
 const FIRST_RETRY_MS = 50;
 const LAST_RETRY_MS = 2_000;
 
 type LanePart = Part & { readonly state: PartitionState; readonly epoch: number };
 
-type Lane = { busy: boolean; lastCallMs: number };
+/** `turn`: the partition that the next call begins with, so that none waits for another's ever new segments. */
+type Lane = { busy: boolean; lastCallMs: number; turn: number };
 
 export type LanesOptions = {
   readonly ledger: Ledger;
   readonly clock: Clock;
   readonly admission: Admission;
+  /** A call that carries so many rows takes no further segment. */
+  readonly callRows: number;
   readonly maxTenantsPerShard: number;
   /** Partitions whose pending may be flushed. */
   readonly active: () => Iterable<PartitionState>;
@@ -42,6 +43,10 @@ export type LanesOptions = {
     expected: number,
     stored: number | null,
   ) => void;
+  /** A call was answered: less may be pending. */
+  readonly settled: () => void;
+  /** A lane that had something to send has sent it. */
+  readonly freed: (shard: number) => void;
   readonly watch: WatchWorker;
   /** A lane met what cannot be: the process must stop. */
   readonly fatal: (error: unknown) => void;
@@ -52,6 +57,7 @@ export class Lanes {
   readonly #lanes: Lane[] = Array.from({ length: SHARDS }, () => ({
     busy: false,
     lastCallMs: Number.NEGATIVE_INFINITY,
+    turn: 0,
   }));
   /** How many unresolved calls carry a partition. */
   readonly #carried = new Map<MarkerField, number>();
@@ -62,9 +68,14 @@ export class Lanes {
     this.#options = options;
   }
 
-  /** Lets every lane send what lies below `flushTo` of the active partitions. A lane that is at it takes more with it. */
-  flush(): void {
-    for (let shard = 0; shard < SHARDS; shard++) this.#start(shard, () => this.#drain(shard));
+  /** Lets these lanes send what lies below `flushTo` of the active partitions. A lane that is at it takes more with it. */
+  flush(shards: readonly number[]): void {
+    for (const shard of shards) this.#start(shard, () => this.#drain(shard));
+  }
+
+  /** No call of the lane is on its way. */
+  isFree(shard: number): boolean {
+    return !this.#lanes[shard]!.busy;
   }
 
   /** Looks at every shard that had no call for `idleMs`. */
@@ -110,13 +121,16 @@ export class Lanes {
 
   /** Free again in the very turn in which nothing was left: a flush that comes later finds the lane free and starts it. */
   async #drain(shard: number): Promise<void> {
+    let calls = 0;
     try {
       for (let parts = this.#collect(shard); parts.length > 0 && !this.#stopped; parts = this.#collect(shard)) {
         await this.#call(shard, parts);
+        calls++;
       }
     } finally {
       this.#lanes[shard]!.busy = false;
     }
+    if (calls > 0) this.#options.freed(shard);
   }
 
   /** Then drains: a flush that found the lane looking was passed over. */
@@ -146,25 +160,31 @@ export class Lanes {
   /** At most one section for each partition: its first segment, or the way to it. */
   #collect(shard: number): LanePart[] {
     const parts: LanePart[] = [];
-    let series = 0;
-    for (const state of this.#options.active()) {
+    let rows = 0;
+    for (const state of this.#inTurn(shard)) {
       const from = state.markers[shard]!;
       const segment = state.pending.first(shard);
       let to = state.flushTo;
       let carried: Segment | null = null;
       if (segment !== undefined && segment.from > from) to = Math.min(to, segment.from);
       else if (segment !== undefined && segment.to !== null && segment.to <= to) {
-        if (series > 0 && series + segment.rows > SERIES_PER_CALL) continue;
+        if (rows > 0 && rows + segment.rows > this.#options.callRows) continue;
         carried = segment;
         to = segment.to;
       } else if (segment !== undefined) continue;
       if (to <= from) continue;
-      series += carried?.rows ?? 0;
+      rows += carried?.rows ?? 0;
       const replay = from < state.replayUntil;
       parts.push({ state, epoch: state.epoch, field: state.field, from, to, replay, segment: carried });
       state.floors[shard] = Math.max(state.floors[shard]!, to);
     }
     return parts;
+  }
+
+  #inTurn(shard: number): readonly PartitionState[] {
+    const states = [...this.#options.active()];
+    const first = this.#lanes[shard]!.turn++ % states.length;
+    return first > 0 ? [...states.slice(first), ...states.slice(0, first)] : states;
   }
 
   async #call(shard: number, parts: readonly LanePart[]): Promise<void> {
@@ -179,6 +199,7 @@ export class Lanes {
       this.#lanes[shard]!.lastCallMs = now;
       learn(built, reply, admission, now);
       this.#settle(shard, parts, reply);
+      this.#options.settled();
       const series = built.call.sections.reduce((sum, s) => sum + s.entries.reduce((n, e) => n + e.keys.length, 0), 0);
       watch({ kind: 'committed', shard, sections: parts.length, series, seconds: (now - began) / 1000 });
       const replayed = built.call.sections.filter((section) => section.replay).length;

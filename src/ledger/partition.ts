@@ -98,12 +98,6 @@ export class PartitionState {
     this.flushTo = this.next;
   }
 
-  /** Ends segments where the partition is gathered to, so that a flush can carry them: all, or those that nothing stands before. */
-  seal(which: 'waiting' | 'all'): void {
-    if (which === 'all') this.pending.sealAll(this.next);
-    else this.pending.sealFirst(this.next);
-  }
-
   /** Everything below `offset` is gathered. No segment reaches over the offset where a replay ends. */
   advance(offset: number): void {
     if (offset <= this.next) return;

@@ -139,9 +139,9 @@ export class PartitionPending {
     if (last !== undefined && last.to === null) last.to = to;
   }
 
-  /** Ends the open segments that are the first of their shard. */
-  sealFirst(to: number): void {
-    for (const queue of this.#queues) if (queue?.length === 1 && queue[0]!.to === null) queue[0]!.to = to;
+  /** Of these shards ends the open segments that nothing stands before. */
+  sealFirst(shards: readonly number[], to: number): void {
+    for (const shard of shards) if (this.#queues[shard]?.length === 1) this.seal(shard, to);
   }
 
   sealAll(to: number): void {

@@ -21,15 +21,20 @@ import type {
   TopicPartition,
 } from '../kafka/port.ts';
 import { Admission } from './admission.ts';
+import { BOUNDS, type Bounds } from './bounds.ts';
 import { type Clock, within } from './clock.ts';
+import { Committer } from './committer.ts';
+import { Conversation } from './conversation.ts';
 import type { OnLoss } from './decide-position.ts';
+import { Flusher } from './flusher.ts';
+import { FullAccounts } from './full-accounts.ts';
 import { shardOf } from './keys.ts';
 import { Lanes } from './lanes.ts';
-import { commitMetadata, PartitionState, partitionKey, readCommitMetadata } from './partition.ts';
+import { PartitionState, partitionKey } from './partition.ts';
 import { RowCount } from './pending.ts';
 import type { Ledger } from './port.ts';
 import { Positioner } from './positioner.ts';
-import { isTemporary } from './temporary.ts';
+import { Throttle } from './throttle.ts';
 import type { DropCause, WatchWorker } from './worker-events.ts';
 
 /** Takes the amounts of one record. */
@@ -54,6 +59,8 @@ export type WorkerOptions = {
   readonly flushIntervalMs: number;
   readonly lookIntervalMs: number;
   readonly maxPendingBytes: number;
+  /** `BOUNDS` where it is not given. */
+  readonly bounds?: Bounds;
   readonly maxTenantsPerShard: number;
   readonly fromBeginning: boolean;
   readonly onLoss: OnLoss;
@@ -64,13 +71,6 @@ export type WorkerOptions = {
   readonly fatal: (error: Error) => void;
 };
 
-/** Pending updates of a shard at which a flush comes early, not more than once in EARLY_FLUSH_MS. */
-const EARLY_FLUSH_ROWS = 16_000;
-const EARLY_FLUSH_MS = 1_000;
-/** Pending updates of a shard at which gathering pauses until the ledger has taken some. */
-const PAUSE_ROWS = 4 * EARLY_FLUSH_ROWS;
-/** A segment of so many rows takes no further record. */
-const SEGMENT_ROWS = 1_000;
 /** What a row of pending costs: its slot, its amounts, its place in the index. */
 const ROW_BYTES = 48;
 /** Records, and bytes of records, after which a batch lets others have a turn. */
@@ -81,27 +81,25 @@ const TICK_MS = 250;
 
 export class Worker {
   readonly #options: WorkerOptions;
+  readonly #bounds: Bounds;
+  readonly #conversation: Conversation;
+  readonly #committer: Committer;
+  readonly #throttle: Throttle;
   readonly #lanes: Lanes;
+  readonly #flusher: Flusher;
   readonly #positioner: Positioner;
   readonly #admission = new Admission(shardOf);
+  readonly #fullAccounts: FullAccounts;
   #partitions = new Map<string, PartitionState>();
   #generation = -1;
-  readonly #rows = new RowCount(PAUSE_ROWS);
+  readonly #rows: RowCount;
   /** Shards whose open segment is large enough, of the record at hand. */
   readonly #largeShards: number[] = [];
-  #pausedSinceMs: number | null = null;
-  #pausedMs = 0;
-  #wantsFlush = false;
-  #lastFlushMs = 0;
   #lastCommitsMs = 0;
-  #committing: Promise<void> | null = null;
-  #loading = false;
-  /** The source failed to answer the last question. */
-  #sourceAway = false;
   #stopped = false;
   #failed = false;
-  #turn: Promise<void> = Promise.resolve();
-  #wakeLoop: () => void = () => {};
+  #isWoken = false;
+  #endPause: () => void = () => {};
   #loop: Promise<void> = Promise.resolve();
   // The sink of the record at hand.
   #current!: PartitionState;
@@ -110,18 +108,52 @@ export class Worker {
 
   constructor(options: WorkerOptions) {
     this.#options = options;
+    this.#bounds = options.bounds ?? BOUNDS;
+    this.#rows = new RowCount(this.#bounds.mostRows);
     this.#sink = { wants: (shard) => this.#offset >= this.#current.markers[shard]!, add: this.#add.bind(this) };
     const active = () => this.#active();
     const drop = this.#drop.bind(this);
     const fatal = this.#fail.bind(this);
-    this.#lanes = new Lanes({ ...options, admission: this.#admission, active, drop, fatal });
+    const generation = () => this.#generation;
+    this.#conversation = new Conversation(options.watch);
+    this.#committer = new Committer({ ...options, conversation: this.#conversation, active, generation });
+    this.#throttle = new Throttle({
+      clock: options.clock,
+      isFull: () => this.#isFull(),
+      isRoomy: () => this.#isRoomy(),
+      pause: () => this.#pause(),
+      resume: () => this.#resume(),
+    });
+    this.#lanes = new Lanes({
+      ...options,
+      callRows: this.#bounds.callRows,
+      admission: this.#admission,
+      active,
+      drop,
+      fatal,
+      settled: () => this.#throttle.relieve(),
+      freed: (shard) => {
+        if (this.#rows.byShard[shard]! >= this.#bounds.pressingRows) this.#wakeLoop();
+      },
+    });
+    this.#flusher = new Flusher({
+      ...options,
+      conversation: this.#conversation,
+      lanes: this.#lanes,
+      rows: this.#rows,
+      bounds: this.#bounds,
+      isFull: () => this.#holdsTooManyBytes(),
+      active,
+      drop,
+    });
+    this.#fullAccounts = new FullAccounts({ ...options, admission: this.#admission });
     this.#positioner = new Positioner({
       ...options,
       resolved: (fields) => this.#lanes.resolved(fields),
       partitions: () => this.#partitions.values(),
-      generation: () => this.#generation,
+      generation,
       isHeld: (state) => this.#partitions.get(partitionKey(state)) === state,
-      exclusively: (work) => this.#exclusively(work),
+      exclusively: (work) => this.#conversation.exclusively(work),
       drop,
       activate: (state) => this.#activate(state),
     });
@@ -143,7 +175,8 @@ export class Worker {
 
   /** Begins the loop. The source may be started before or after. */
   start(): void {
-    this.#lastFlushMs = this.#lastCommitsMs = this.#options.clock.monotonicMs();
+    this.#lastCommitsMs = this.#options.clock.monotonicMs();
+    this.#flusher.begin(this.#lastCommitsMs);
     this.#loop = this.#run();
   }
 
@@ -155,10 +188,10 @@ export class Worker {
     this.#stopped = true;
     this.#wakeLoop();
     const work = this.#loop.then(async () => {
-      await this.#flush('all');
+      await this.#flusher.flush('everything');
       await this.#lanes.idle();
-      await this.#committing;
-      await this.#commit();
+      await this.#committer.idle();
+      await this.#committer.commit();
     });
     await within(this.#options.clock, withinMs, work);
     this.stop();
@@ -184,14 +217,13 @@ export class Worker {
     return this.#rows.total * ROW_BYTES + this.#options.tablesFootprint();
   }
 
-  /** Time during which gathering was paused, up to now. */
+  /** Time during which gathering was held up, up to now. */
   get pausedMs(): number {
-    const since = this.#pausedSinceMs;
-    return this.#pausedMs + (since === null ? 0 : this.#options.clock.monotonicMs() - since);
+    return this.#throttle.heldMs;
   }
 
   get isPaused(): boolean {
-    return this.#pausedSinceMs !== null;
+    return this.#throttle.isPaused;
   }
 
   // ---- what the source tells
@@ -227,13 +259,14 @@ export class Worker {
       return false;
     }
     const { epoch } = state;
+    const isOver = () => state.epoch !== epoch || this.#stopped || !control.isCurrent();
     let records = 0;
     let bytes = 0;
     for (const record of batch.records) {
       if (record.offset < state.next) continue;
-      if (this.#isOverBound()) {
-        this.#pause();
-        return false;
+      while (this.#isFull()) {
+        this.#wakeLoop();
+        if (!(await this.#throttle.room()) || isOver()) return false;
       }
       this.#gather(state, record);
       records++;
@@ -242,7 +275,7 @@ export class Worker {
       records = bytes = 0;
       await control.heartbeat();
       await this.#options.clock.turn();
-      if (state.epoch !== epoch || this.#stopped || !control.isCurrent()) return false;
+      if (isOver()) return false;
     }
     state.advance(batch.next);
     state.logEnd = Math.max(batch.highWatermark, state.next);
@@ -268,15 +301,11 @@ export class Worker {
     const placement = this.#admission.place(table, slot);
     if (placement === 'series') {
       state.pending.add(shard, segment, slot, first, second);
-      if (segment.rows === SEGMENT_ROWS) this.#largeShards.push(shard);
-      if (this.#rows.byShard[shard] === EARLY_FLUSH_ROWS) this.#wantsFlush = true;
+      if (segment.rows === this.#bounds.segmentRows) this.#largeShards.push(shard);
+      if (this.#rows.byShard[shard] === this.#bounds.pressingRows) this.#wakeLoop();
     } else {
       segment.divert(placement === 'refused' ? this.#admission.refusedAccount : table.accountOf(slot), first, second);
     }
-  }
-
-  #isOverBound(): boolean {
-    return this.#rows.crowded > 0 || (this.#rows.total > 0 && this.pendingBytes >= this.#options.maxPendingBytes);
   }
 
   // ---- the loop
@@ -284,6 +313,7 @@ export class Worker {
   async #run(): Promise<void> {
     while (!this.#stopped) {
       await this.#pauseLoop();
+      this.#isWoken = false;
       if (this.#stopped) return;
       try {
         await this.#tick(this.#options.clock.monotonicMs());
@@ -295,143 +325,28 @@ export class Worker {
   }
 
   async #tick(now: number): Promise<void> {
-    const { flushIntervalMs, lookIntervalMs } = this.#options;
-    const early = this.#wantsFlush && now - this.#lastFlushMs >= EARLY_FLUSH_MS;
-    if (early || now - this.#lastFlushMs >= flushIntervalMs) {
-      this.#lastFlushMs = now;
-      await this.#flush();
-    }
+    const { lookIntervalMs } = this.#options;
+    await this.#flusher.tick(now);
     this.#lanes.look(lookIntervalMs);
     if (now - this.#lastCommitsMs >= lookIntervalMs) {
       this.#lastCommitsMs = now;
-      this.#background(this.#readCommits());
-      this.#background(this.#readEnds());
+      this.#background(this.#committer.readCommits());
+      this.#background(this.#committer.readEnds());
     }
     this.#admission.forgetFullShards(now, FULL_SHARD_MS);
-    this.#background(this.#readFull());
-    this.#background(this.#commit());
-    if (this.isPaused && this.#isRoomy()) this.#resume();
+    this.#background(this.#fullAccounts.read());
+    this.#background(this.#committer.commit());
+    this.#throttle.relieve();
   }
 
-  /**
-   * A shard that still waits for its first segment to be taken keeps its open one: while the ledger is away, segments
-   * grow instead of becoming ever more. `all`: nothing stays open.
-   */
-  async #flush(which: 'waiting' | 'all' = 'waiting'): Promise<void> {
-    this.#wantsFlush = false;
-    const gathered = [...this.#active()].map((state) => {
-      state.seal(which);
-      return { state, epoch: state.epoch, to: state.next };
-    });
-    if (gathered.length === 0) return;
-    const topics = await this.#ask(
-      'topics',
-      this.#options.source.topics([...new Set(gathered.map(({ state }) => state.topic))]),
-    );
-    if (topics === null) return;
-    const ids = new Map(topics.map(({ name, id }) => [name, id]));
-    for (const { state, epoch, to } of gathered) {
-      const id = ids.get(state.topic);
-      if (state.epoch !== epoch || id === undefined) continue;
-      if (id === state.topicId) state.flushTo = to;
-      else this.#drop(state, 'topic_changed', null, to, null);
-    }
-    this.#lanes.flush();
+  // ---- bounds
+
+  #isFull(): boolean {
+    return this.#rows.crowded > 0 || this.#holdsTooManyBytes();
   }
 
-  /** Tells the group how far the ledger is, where that is farther than the group knows. */
-  async #commit(): Promise<void> {
-    if (!this.#commitsDue().length || this.#committing) return;
-    this.#committing = this.#exclusively(async () => {
-      const due = this.#commitsDue();
-      const generation = this.#generation;
-      const requests = due.map(({ state, offset }) => ({
-        topic: state.topic,
-        partition: state.partition,
-        offset,
-        metadata: commitMetadata(state),
-      }));
-      if (requests.length === 0) return;
-      const done = await this.#ask(
-        'commit',
-        this.#options.source.commit(generation, requests).then(() => true),
-      );
-      if (done === null) return;
-      for (const { state, offset } of due) {
-        state.commit = offset;
-        state.reached = Math.max(state.reached, offset);
-      }
-      this.#options.watch({ kind: 'kafka_committed', partitions: due.length });
-    });
-    try {
-      await this.#committing;
-    } finally {
-      this.#committing = null;
-    }
-  }
-
-  #commitsDue(): { state: PartitionState; offset: number }[] {
-    return [...this.#active()]
-      .map((state) => ({ state, offset: Math.max(state.lowestMarker, state.reached) }))
-      .filter(({ state, offset }) => offset > state.commit);
-  }
-
-  /** A coordinator that lost commits, or an operator who moved them down, is told again. */
-  async #readCommits(): Promise<void> {
-    const states = [...this.#active()].map((state) => ({ state, epoch: state.epoch }));
-    if (states.length === 0) return;
-    await this.#exclusively(async () => {
-      const commits = await this.#ask('commits', this.#options.source.commits(states.map(({ state }) => state)));
-      if (commits === null) return;
-      const held = new Map(commits.map((commit) => [partitionKey(commit), commit]));
-      for (const { state, epoch } of states) {
-        const commit = held.get(partitionKey(state));
-        if (state.epoch !== epoch || commit === undefined) continue;
-        const isOurs = commit.offset !== null && readCommitMetadata(commit.metadata)?.topicId === state.topicId;
-        state.commit = isOurs ? commit.offset! : -1;
-      }
-    });
-  }
-
-  /** Fetches tell where a log ends; a partition that is paused, or of which nothing can be read, must not seem to have no lag. */
-  async #readEnds(): Promise<void> {
-    const states = [...this.#active()];
-    if (states.length === 0) return;
-    const ranges = await this.#ask('log ranges', this.#options.source.ranges(states));
-    const ends = new Map((ranges ?? []).map((range) => [partitionKey(range), range.end]));
-    for (const state of states) state.logEnd = Math.max(ends.get(partitionKey(state)) ?? state.logEnd, state.next);
-  }
-
-  /** Reads what lives in the accounts, and who is in the shards, that have no room. */
-  async #readFull(): Promise<void> {
-    if (this.#loading) return;
-    this.#loading = true;
-    const { ledger } = this.#options;
-    const { accounts, shards } = this.#admission.unread();
-    try {
-      for (const account of accounts) {
-        const { admissions, ids } = await ledger.liveIds(account.shard, account);
-        this.#admission.setLive(account, admissions, ids);
-      }
-      for (const { shard, tracker } of shards)
-        this.#admission.setTenants(shard, tracker, await ledger.tenants(shard, tracker));
-    } catch (error) {
-      if (!isTemporary(error)) throw error;
-      this.#options.watch({ kind: 'ledger_unavailable', error });
-    } finally {
-      this.#loading = false;
-    }
-  }
-
-  // ---- pausing
-
-  #pause(): void {
-    if (this.isPaused) return;
-    this.#pausedSinceMs = this.#options.clock.monotonicMs();
-    this.#wantsFlush = true;
-    this.#options.source.pause([...this.#partitions.values()]);
-    this.#options.watch({ kind: 'paused', partitions: this.#partitions.size });
-    this.#wakeLoop();
+  #holdsTooManyBytes(): boolean {
+    return this.#rows.total > 0 && this.pendingBytes >= this.#options.maxPendingBytes;
   }
 
   #isRoomy(): boolean {
@@ -439,9 +354,12 @@ export class Worker {
     return this.#rows.crowded === 0 && (this.#rows.total === 0 || this.pendingBytes < maxPendingBytes * 0.75);
   }
 
+  #pause(): void {
+    this.#options.source.pause([...this.#partitions.values()]);
+    this.#options.watch({ kind: 'paused', partitions: this.#partitions.size });
+  }
+
   #resume(): void {
-    this.#pausedMs = this.pausedMs;
-    this.#pausedSinceMs = null;
     this.#options.source.resume([...this.#partitions.values()]);
     this.#options.watch({ kind: 'resumed' });
   }
@@ -470,31 +388,6 @@ export class Worker {
     state.drop();
   }
 
-  /** One conversation with the coordinator about commits at a time: what was read there stays true until it is acted on. */
-  #exclusively<T>(work: () => Promise<T>): Promise<T> {
-    const mine = this.#turn.then(work);
-    this.#turn = mine.then(
-      () => {},
-      () => {},
-    );
-    return mine;
-  }
-
-  /** Null: not now. */
-  async #ask<T>(during: string, answer: Promise<T>): Promise<T | null> {
-    try {
-      const given = await answer;
-      if (this.#sourceAway) this.#options.watch({ kind: 'source_available' });
-      this.#sourceAway = false;
-      return given;
-    } catch (error) {
-      if (!isTemporary(error)) throw error;
-      this.#sourceAway = true;
-      this.#options.watch({ kind: 'source_unavailable', during, error });
-      return null;
-    }
-  }
-
   #background(work: Promise<void>): void {
     work.catch((error: unknown) => this.#fail(error));
   }
@@ -505,10 +398,16 @@ export class Worker {
     this.#options.fatal(error instanceof Error ? error : new Error(String(error)));
   }
 
+  #wakeLoop(): void {
+    this.#isWoken = true;
+    this.#endPause();
+  }
+
   #pauseLoop(): Promise<void> {
     return new Promise((resolve) => {
-      const cancel = this.#options.clock.after(TICK_MS, resolve);
-      this.#wakeLoop = () => {
+      const cancel = this.#options.clock.after(this.#isWoken ? 0 : TICK_MS, resolve);
+      this.#isWoken = false;
+      this.#endPause = () => {
         cancel();
         resolve();
       };

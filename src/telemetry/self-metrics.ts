@@ -68,7 +68,10 @@ export const DECLARED = {
   assignedPartitions: gauge('assigned_partitions', 'Partitions that this replica holds.'),
   waitingPartitions: gauge('waiting_partitions', 'Of these, those whose position is not settled yet.'),
   pausedPartitions: gauge('paused_partitions', 'Of these, those paused because too much is pending.'),
-  pausedSeconds: counter('paused_seconds_total', 'Time during which partitions were paused.'),
+  pausedSeconds: counter(
+    'paused_seconds_total',
+    'Time during which gathering waited for the ledger, or fetching was paused.',
+  ),
   rebalances: counter('rebalances_total', 'Assignments that this replica was given.'),
   membershipsLost: counter('memberships_lost_total', 'Times that this replica fell out of its group.'),
   kafkaCommits: counter('kafka_commits_total', 'Commits of offsets that Kafka took.'),

@@ -104,6 +104,7 @@ export class Fleet {
       flushIntervalMs: plan.flushIntervalMs,
       lookIntervalMs: 10_000,
       maxPendingBytes: 1 << 15,
+      bounds: plan.bounds,
       maxTenantsPerShard: plan.maxTenantsPerShard,
       fromBeginning: plan.fromBeginning,
       onLoss: stage.onLoss,

@@ -16,6 +16,8 @@ export type Mutation = {
 
 const WORKER = 'src/ledger/worker.ts';
 const LANES = 'src/ledger/lanes.ts';
+const FLUSHER = 'src/ledger/flusher.ts';
+const COMMITTER = 'src/ledger/committer.ts';
 const POSITIONER = 'src/ledger/positioner.ts';
 const PENDING = 'src/ledger/pending.ts';
 const PARTITION = 'src/ledger/partition.ts';
@@ -50,6 +52,12 @@ export const MUTATIONS: readonly Mutation[] = [
     to: '',
   },
   {
+    what: 'a batch that waited for room goes on whatever happened meanwhile',
+    file: WORKER,
+    from: 'if (!(await this.#throttle.room()) || isOver()) return false;',
+    to: 'if (!(await this.#throttle.room())) return false;',
+  },
+  {
     what: 'records below next are gathered again',
     file: WORKER,
     from: 'if (record.offset < state.next) continue;',
@@ -75,7 +83,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     what: 'the topic ids are not asked again before a flush',
-    file: WORKER,
+    file: FLUSHER,
     from: 'if (id === state.topicId) state.flushTo = to;',
     to: 'if (id !== null) state.flushTo = to;',
   },
@@ -148,13 +156,13 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     what: 'the group is told of more than was acknowledged',
-    file: WORKER,
+    file: COMMITTER,
     from: 'offset: Math.max(state.lowestMarker, state.reached)',
     to: 'offset: Math.max(state.flushTo, state.reached)',
   },
   {
     what: 'the group is told again of less',
-    file: WORKER,
+    file: COMMITTER,
     from: `offset: Math.max(state.lowestMarker, state.reached) }))
       .filter(({ state, offset }) => offset > state.commit);`,
     to: `offset: state.lowestMarker }))

@@ -1,4 +1,5 @@
 /** What a seed decides before a schedule begins: sizes, settings, and which kinds of trouble may come. */
+import { BOUNDS, type Bounds } from '../../src/ledger/bounds.ts';
 import type { OnLoss } from '../../src/ledger/decide-position.ts';
 import type { Random } from './scheduler.ts';
 import { SERVICES } from './traffic.ts';
@@ -57,6 +58,8 @@ export type Plan = {
   readonly maxTenantsPerShard: number;
   readonly fromBeginning: boolean;
   readonly onLoss: OnLoss;
+  /** How much may be pending: as shipped, or so little that segments are cut and gathering is held up all the time. */
+  readonly bounds: Bounds;
   readonly isCareless: boolean;
   /** Every replica publishes, and is scraped. */
   readonly publishing: boolean;
@@ -92,7 +95,8 @@ export const planOf = (random: Random, limits: PlanLimits, isReal: boolean): Pla
   const isPublishing = random() < 0.2 || theme === 'stale';
   const publishing = (limits.publishing ?? isPublishing) && !isReal;
   const pace = pick(PACES);
-  const trafficMs = pace.leastMs + random() * (pace.mostMs - pace.leastMs) + (publishing ? pace.publishingMs : 0);
+  const drawnMs = pace.leastMs + random() * (pace.mostMs - pace.leastMs);
+  const trafficMs = drawnMs + (publishing ? pace.publishingMs : 0);
   const isRoomy = random() < 0.7;
   const limit = publishing && isRoomy ? Math.max(drawnLimit, SERVICES) : drawnLimit;
   if (isReal) for (const trouble of ['lost writes', 'redis clock'] as const) usable.delete(trouble);
@@ -117,10 +121,14 @@ export const planOf = (random: Random, limits: PlanLimits, isReal: boolean): Pla
     maxTenantsPerShard: theme === 'tenants' ? 2 : 1000,
     fromBeginning: theme !== 'from end',
     onLoss: theme === 'loss' ? onLoss : 'continue',
+    // By a number that was drawn before: one more would make another schedule of every seed.
+    bounds: Math.floor(drawnMs) % 3 === 0 ? NARROW : BOUNDS,
     isCareless: careless && !usable.has('topic remade'),
     publishing,
   };
 };
+
+const NARROW: Bounds = { segmentRows: 2, callRows: 3, earlyRows: 3, pressingRows: 5, mostRows: 8 };
 
 const ONLY_EMBEDDED: ReadonlySet<Theme> = new Set(['seek', 'loss', 'stale']);
 
