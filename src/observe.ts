@@ -2,6 +2,7 @@
 import type { DiscardReason } from './attribution/discard.ts';
 import type { SourceRecord, TopicPartition } from './kafka/port.ts';
 import type { WatchWorker, WorkerEvent } from './ledger/worker-events.ts';
+import type { WatchOverrides } from './overrides/current.ts';
 import type { WatchRecords } from './pipeline.ts';
 import type { Logger } from './telemetry/logger.ts';
 import type { SelfMetrics } from './telemetry/self-metrics.ts';
@@ -45,6 +46,18 @@ export const watchRecords = (metrics: SelfMetrics, logger: Logger): WatchRecords
     logger
       .limited(`region_discarded_${reason}`)
       .warn({ reason, detail, topic, partition, offset: record.offset, bytes }, 'region_discarded');
+  },
+});
+
+export const watchOverrides = (metrics: SelfMetrics, logger: Logger): WatchOverrides => ({
+  looked: (problems) => {
+    metrics.overridesFailed.set(problems.length === 0 ? 0 : 1);
+    if (problems.length > 0) logger.limited('overrides_refused').error({ problems }, 'overrides_refused');
+  },
+  taken: ({ sha256, blocks }) => {
+    metrics.overridesReloads.add();
+    metrics.overridesInfo.set({ sha256 });
+    logger.info({ sha256, tenants: blocks.size }, 'overrides_taken');
   },
 });
 

@@ -7,11 +7,13 @@
  */
 import { randomBytes, X509Certificate } from 'node:crypto';
 import { hostname } from 'node:os';
+import { statusPages } from './api/status-pages.ts';
 import { TenantChain } from './attribution/tenant.ts';
 import { kafkaOptions, ledgerOptions } from './commands/reach.ts';
 import type { Config, ServerTls } from './config/config.ts';
+import type { Values } from './config/schema.ts';
 import { ServerFiles } from './config/server-files.ts';
-import type { SourceHandler, TopicPartition } from './kafka/port.ts';
+import type { SourceHandler } from './kafka/port.ts';
 import { createKafkaSource, type KafkaSource } from './kafka/source.ts';
 import { sleep, systemClock, within } from './ledger/clock.ts';
 import { groupCommits } from './ledger/group-commits.ts';
@@ -22,14 +24,15 @@ import { LedgerRefused } from './ledger/port.ts';
 import { openRedisLedger } from './ledger/redis-ledger.ts';
 import { isTemporary } from './ledger/temporary.ts';
 import { Worker } from './ledger/worker.ts';
-import { type Health, watchRecords, watchWorker } from './observe.ts';
-import { type SettingsOf, tenantSettings } from './overrides/settings.ts';
-import { OverridesFile } from './overrides/source.ts';
+import { type Health, watchOverrides, watchRecords, watchWorker } from './observe.ts';
+import { TenantOverrides } from './overrides/current.ts';
+import type { SettingsOf } from './overrides/settings.ts';
 import { topicEncodings } from './overrides/static.ts';
 import { Pipeline } from './pipeline.ts';
 import { Publisher } from './publish/publisher.ts';
 import { PublishServer, type ServerOptions } from './publish/server.ts';
 import { PUBLISH_DEFAULTS, type PublishSettings } from './publish/settings.ts';
+import { Standing } from './standing.ts';
 import type { Logger } from './telemetry/logger.ts';
 import type { SelfMetrics } from './telemetry/self-metrics.ts';
 
@@ -45,9 +48,13 @@ const RELEASE_SHARE = 0.3;
 
 type AnyLedger = Ledger & LedgerReader & Leases;
 
+/** The configuration, also in the words of its file. */
+export type Settings = { readonly config: Config; readonly values: Values };
+
 /** Runs until a signal or a fault; answers the exit code: 0 after an orderly stop, 1 after a fault. */
-export const runService = async (config: Config, logger: Logger, metrics: SelfMetrics): Promise<number> => {
-  const service = new Service(config, logger, metrics);
+export const runService = async (settings: Settings, logger: Logger, metrics: SelfMetrics): Promise<number> => {
+  const { config } = settings;
+  const service = new Service(settings, logger, metrics);
   const ended = new Promise<number>((resolve) => {
     service.onFault = (error) => {
       logger.error({ error }, 'stopping_on_fault');
@@ -89,17 +96,13 @@ class Service {
   readonly #worker: Worker;
   readonly #publisher: Publisher;
   readonly #server: PublishServer;
+  readonly #standing: Standing;
   readonly #files: ServerFiles;
   #filesTimer: NodeJS.Timeout | undefined;
-  readonly #overrides: OverridesFile;
-  readonly #pipeline: Pipeline;
-  /** Of the overrides in force. */
-  #settings: SettingsOf;
-  #overridesTimer: NodeJS.Timeout | undefined;
-  #shownPartitions: readonly TopicPartition[] = [];
+  readonly #overrides: TenantOverrides;
   #isFaulty = false;
 
-  constructor(config: Config, logger: Logger, metrics: SelfMetrics) {
+  constructor({ config, values }: Settings, logger: Logger, metrics: SelfMetrics) {
     this.#config = config;
     this.#logger = logger;
     this.#metrics = metrics;
@@ -111,9 +114,12 @@ class Service {
       logger,
       watch: (trouble) => metrics.sourceTroubles.add(trouble),
     });
-    this.#overrides = new OverridesFile(config);
-    this.#settings = tenantSettings(config);
-    const settings: SettingsOf = (tenant) => this.#settings(tenant);
+    this.#overrides = new TenantOverrides({
+      config,
+      watch: watchOverrides(metrics, logger),
+      changed: () => pipeline.settingsChanged(),
+    });
+    const { settings } = this.#overrides;
     const pipeline = new Pipeline({
       tenants: new TenantChain(config.tenants.from, config.tenants.default),
       settings,
@@ -139,7 +145,6 @@ class Service {
       watch: watchWorker(metrics, logger, this.#health, this.#isEmbedded),
       fatal: (error) => this.fault(error),
     });
-    this.#pipeline = pipeline;
     const publish = publishSettings(config, settings);
     const replica = `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`;
     this.#publisher = new Publisher(
@@ -161,7 +166,14 @@ class Service {
         tenantRetentionS: config.ledger.tenantRetentionMs / 1000,
       },
     );
-    metrics.onScrape(() => this.#observe());
+    this.#standing = new Standing({
+      health: this.#health,
+      worker: this.#worker,
+      publisher: this.#publisher,
+      overrides: this.#overrides,
+      metrics,
+    });
+    metrics.onScrape(() => this.#standing.observe());
     this.#files = new ServerFiles(config.server);
     this.#server = new PublishServer(
       {
@@ -173,8 +185,14 @@ class Service {
           numbers: config.publish.numbers,
         },
         selfMetrics: async () => ({ contentType: metrics.contentType, body: await metrics.text() }),
-        ready: () => this.#readiness(),
+        ready: () => this.#standing.readiness(),
         live: () => ({ ok: !this.#isFaulty, reasons: this.#isFaulty ? ['stopping on a fault'] : [] }),
+        endpoints: statusPages({
+          values,
+          overrides: this.#overrides,
+          services: () => this.#standing.services(),
+          endpoints: () => this.#server.paths,
+        }),
         scraped: (seconds) => metrics.scrapeSeconds.observe(seconds),
         log: logger,
       },
@@ -185,7 +203,7 @@ class Service {
   async start(): Promise<void> {
     const port = await this.#server.listen();
     this.#logger.info({ host: this.#config.server.host, port }, 'listening');
-    this.#watchOverrides();
+    this.#overrides.start();
     this.#watchFiles();
     await this.#untilDone('Kafka: the id of the cluster', async () => {
       const clusterId = await this.#source.clusterId();
@@ -202,7 +220,7 @@ class Service {
   async stop(orderly: boolean, started: Promise<void>): Promise<void> {
     this.#health.stopping = true;
     clearInterval(this.#filesTimer);
-    clearInterval(this.#overridesTimer);
+    this.#overrides.stop();
     const withinMs = this.#config.server.shutdownTimeoutMs;
     const endMs = systemClock.monotonicMs() + withinMs;
     const left = (): number => Math.max(0, endMs - systemClock.monotonicMs());
@@ -220,28 +238,6 @@ class Service {
     if (this.#isFaulty) return;
     this.#isFaulty = true;
     this.onFault(error instanceof Error ? error : new Error(String(error)));
-  }
-
-  /** The settings of tenants: those of the start must be sound, later ones with a mistake change nothing. */
-  #watchOverrides(): void {
-    if (this.#overrides.isNone) return;
-    if (!this.#lookAtOverrides()) throw new Error('the file of overrides cannot be taken');
-    const { perTenantOverridePeriodMs } = this.#config.overrides;
-    this.#overridesTimer = setInterval(() => this.#lookAtOverrides(), perTenantOverridePeriodMs);
-  }
-
-  #lookAtOverrides(): boolean {
-    const { changed, problems } = this.#overrides.look();
-    const isSound = problems.length === 0;
-    this.#metrics.overridesFailed.set(isSound ? 0 : 1);
-    if (!isSound) this.#logger.limited('overrides_refused').error({ problems }, 'overrides_refused');
-    if (changed === null) return isSound;
-    this.#settings = tenantSettings(this.#config, changed);
-    this.#pipeline.settingsChanged();
-    this.#metrics.overridesReloads.add();
-    this.#metrics.overridesInfo.set({ sha256: changed.sha256 });
-    this.#logger.info({ sha256: changed.sha256, tenants: changed.blocks.size }, 'overrides_taken');
-    return true;
   }
 
   /** Tokens and certificates are taken anew when their files change. */
@@ -324,59 +320,6 @@ class Service {
       `the group ${this.#config.kafka.groupId} has ${members} members, and an embedded ledger serves one: ` +
         'set redis.url for all replicas, or give this one a kafka.group_id of its own',
     );
-  }
-
-  #readiness(): { ok: boolean; reasons: string[] } {
-    const { waitingFor, joined, kafkaUp, ledgerUp, stopping } = this.#health;
-    const reasons: string[] = [];
-    if (stopping) reasons.push('stopping');
-    if (waitingFor !== '') reasons.push(`waiting for ${waitingFor}`);
-    else {
-      if (!joined) reasons.push('not a member of the consumer group');
-      else if (!kafkaUp) reasons.push('Kafka does not answer; nothing is lost, counting goes on when it does');
-      if (!ledgerUp) reasons.push('the ledger does not answer; nothing is lost, counting goes on when it does');
-      const waiting = [...this.#worker.partitions].filter(({ phase }) => phase === 'positioning').length;
-      if (waiting > 0) reasons.push(`${waiting} partitions are not positioned yet`);
-    }
-    return { ok: reasons.length === 0, reasons };
-  }
-
-  /** Sets what is known only by asking, before `/metrics` is answered. */
-  #observe(): void {
-    const metrics = this.#metrics;
-    const partitions = [...this.#worker.partitions];
-    const held = new Set(partitions.map(({ topic, partition }) => `${partition}/${topic}`));
-    for (const { topic, partition } of this.#shownPartitions) {
-      if (held.has(`${partition}/${topic}`)) continue;
-      metrics.lagRecords.remove(topic, partition);
-      metrics.lagSeconds.remove(topic, partition);
-    }
-    this.#shownPartitions = partitions.map(({ topic, partition }) => ({ topic, partition }));
-    for (const { topic, partition, phase, logEnd, next, lastTimestampMs } of partitions) {
-      if (phase !== 'active') continue;
-      const lag = Math.max(0, logEnd - next);
-      metrics.lagRecords.set(topic, partition, lag);
-      const ageMs = lag === 0 || lastTimestampMs === 0 ? 0 : Math.max(0, Date.now() - lastTimestampMs);
-      metrics.lagSeconds.set(topic, partition, ageMs / 1000);
-    }
-    metrics.assignedPartitions.set(partitions.length);
-    metrics.waitingPartitions.set(partitions.filter(({ phase }) => phase === 'positioning').length);
-    metrics.pausedPartitions.set(this.#worker.isPaused ? partitions.length : 0);
-    metrics.pausedSeconds.reach(this.#worker.pausedMs / 1000);
-    metrics.ready.set(this.#readiness().ok ? 1 : 0);
-    metrics.pendingSeries.set(this.#worker.pendingRows);
-    metrics.pendingBytes.set(this.#worker.pendingBytes);
-    const stats = this.#publisher.stats();
-    metrics.publishedSeries.set(stats.series);
-    metrics.ownedShards.set(stats.shownShards);
-    metrics.waitingShards.set(stats.heldShards - stats.shownShards);
-    metrics.frozenShards.set(stats.frozenShards);
-    metrics.publishBehindSeconds.set(stats.behindS);
-    metrics.leasesLost.reach(stats.leasesLost);
-    metrics.publishFailures.reach(stats.failures);
-    metrics.auditFailures.reach(stats.auditFailures);
-    metrics.purgedSeries.reach(stats.purgedSeries);
-    metrics.forgottenTenants.reach(stats.removedAccounts);
   }
 }
 

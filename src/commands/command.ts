@@ -2,6 +2,7 @@
 import type { Readable } from 'node:stream';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
+import type { Values as SettingValues } from '../config/schema.ts';
 import { OverridesFile } from '../overrides/source.ts';
 import { usageProblems, usageWarnings } from '../overrides/static.ts';
 
@@ -49,7 +50,7 @@ export const CONFIG_OPTION = {
 } as const satisfies Record<string, Option>;
 
 export type CheckedConfig =
-  | { readonly config: Config; readonly warnings: readonly string[] }
+  | { readonly config: Config; readonly values: SettingValues; readonly warnings: readonly string[] }
   | { readonly problems: readonly string[] };
 
 /** The command was called in a way that it does not know: `cli.ts` says so and points to its help. */
@@ -64,7 +65,8 @@ export const checkedConfig = (values: Values, io: Io): CheckedConfig => {
   if ('problems' in loaded) return loaded;
   const { problems } = new OverridesFile(loaded.config).look();
   if (problems.length > 0) return { problems };
-  return { config: loaded.config, warnings: [...loaded.warnings, ...usageWarnings(loaded.config)] };
+  const { config, values: settings } = loaded;
+  return { config, values: settings, warnings: [...loaded.warnings, ...usageWarnings(config)] };
 };
 
 /** All problems in one list; the exit code. */

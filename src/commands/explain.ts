@@ -13,11 +13,11 @@ import { Decoder } from '../otlp/decode.ts';
 import { malformedText } from '../otlp/malformed.ts';
 import { topicEncodings } from '../overrides/static.ts';
 import { seriesText } from '../publish/label-text.ts';
+import { table } from '../telemetry/table.ts';
 import { type Command, checkedConfig, type Io, refuse, UsageError, type Values } from './command.ts';
 import { COUNT_OPTIONS, type Counting, countingOf } from './counting.ts';
 import { NotThere, placeOf, recordAt, withLog } from './kafka-log.ts';
 import { choice, type FileRecord, Problems, READ_OPTIONS, readRecords, readRequest } from './records.ts';
-import { table } from './table.ts';
 
 const OUTPUTS = ['table', 'json'] as const;
 

@@ -4,12 +4,12 @@ import type { TenantResolver } from '../attribution/tenant.ts';
 import type { Gather } from '../ledger/worker.ts';
 import type { Encoding } from '../otlp/decode.ts';
 import { Pipeline } from '../pipeline.ts';
+import { table } from '../telemetry/table.ts';
 import { type Command, checkedConfig, type Io, refuse } from './command.ts';
 import { COUNT_OPTIONS, type Counting, countingOf } from './counting.ts';
 import { choice, Problems, READ_OPTIONS, type ReadRequest, readRecords, readRequest } from './records.ts';
 import { type CountedSeries, ReplayRun } from './replay-run.ts';
 import { inOurOrder, seriesAsText } from './series-text.ts';
-import { table } from './table.ts';
 
 type Totals = { records: number; bytes: number; spans: number; clamped: number };
 

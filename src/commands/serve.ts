@@ -14,7 +14,7 @@ export const serve: Command = {
   run: async (values, io) => {
     const checked = checkedConfig(values, io);
     if ('problems' in checked) return refuse(checked.problems, io);
-    const { config, warnings } = checked;
+    const { config, values: settings, warnings } = checked;
     const logger = createLogger(config.log);
     const metrics = createSelfMetrics({ processMetrics: true });
     const sha256 = configHash(config);
@@ -23,6 +23,6 @@ export const serve: Command = {
     for (const warning of warnings) logger.warn({ warning }, 'config_warning');
     logger.info({ version: VERSION, config_sha256: sha256 }, 'starting');
     logger.debug({ config: maskedConfig(config) }, 'config');
-    return runService(config, logger, metrics);
+    return runService({ config, values: settings }, logger, metrics);
   },
 };

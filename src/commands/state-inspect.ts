@@ -3,10 +3,10 @@ import { ledgerKeys } from '../ledger/keys.ts';
 import { SHARDS } from '../ledger/port.ts';
 import { RedisConnection } from '../ledger/redis-connection.ts';
 import { RedisLedger, type RedisLedgerOptions } from '../ledger/redis-ledger.ts';
+import { table } from '../telemetry/table.ts';
 import { CONFIG_OPTION, type Command, checkedConfig, refuse } from './command.ts';
 import { type LedgerState, readState } from './ledger-state.ts';
 import { ledgerOptions } from './reach.ts';
-import { table } from './table.ts';
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
 

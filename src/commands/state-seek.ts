@@ -1,6 +1,7 @@
 /** `state seek`: moves markers on purpose, to skip records or to count them again. */
 import { SHARDS } from '../ledger/port.ts';
 import { planSeek, refusedByMembers, type SeekPlan, seek } from '../ledger/seek.ts';
+import { table } from '../telemetry/table.ts';
 import { type Command, UsageError, type Values } from './command.ts';
 import { named, PARTITION_OPTIONS, timeMs } from './log-scope.ts';
 import { choice } from './records.ts';
@@ -14,7 +15,6 @@ import {
   type State,
   withState,
 } from './state-open.ts';
-import { table } from './table.ts';
 
 /** Where each partition is to be moved. */
 const targetsOf = async (

@@ -11,10 +11,10 @@ import { tenantSettings } from '../overrides/settings.ts';
 import { OverridesFile } from '../overrides/source.ts';
 import { topicEncodings } from '../overrides/static.ts';
 import { Pipeline } from '../pipeline.ts';
+import { table } from '../telemetry/table.ts';
 import { CONFIG_OPTION, type Command, checkedConfig, refuse, UsageError, type Values } from './command.ts';
 import { NotThere, withLog } from './kafka-log.ts';
 import { choice } from './records.ts';
-import { table } from './table.ts';
 
 const OUTPUTS = ['table', 'json'] as const;
 const DEFAULT_LIMIT = 10;

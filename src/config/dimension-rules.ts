@@ -105,3 +105,17 @@ export const dimensionEntries = (value: unknown): DimensionEntries => {
     return [key, ruleOf(key, rule)] as const;
   });
 };
+
+/** As a file would have it. */
+export const dimensionRuleShown = (rule: string | DimensionRule): unknown => {
+  if (typeof rule === 'string') return rule;
+  const { label, default: fallback, regex, lowercase, map, maxLength } = rule;
+  return {
+    ...(label === '' ? {} : { label }),
+    ...(regex === undefined ? {} : { regex }),
+    ...(lowercase === undefined ? {} : { lowercase }),
+    ...(map === undefined ? {} : { map: Object.fromEntries(map) }),
+    ...(maxLength === undefined ? {} : { max_length: maxLength }),
+    ...(fallback === undefined ? {} : { default: fallback }),
+  };
+};

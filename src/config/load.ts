@@ -20,7 +20,13 @@ export type Source = {
 };
 
 export type Loaded =
-  | { readonly config: Config /** Likely mistakes that are no errors. */; readonly warnings: readonly string[] }
+  | {
+      readonly config: Config;
+      /** The same in the words of the file. */
+      readonly values: Values;
+      /** Likely mistakes that are no errors. */
+      readonly warnings: readonly string[];
+    }
   /** At least one, each with its path. They hold no secret. */
   | { readonly problems: readonly string[] };
 
@@ -131,5 +137,5 @@ export const loadConfig = (source: Source, further: (config: Config) => readonly
   const config = freeze(build(values, contents));
   problems.push(...further(config));
   if (problems.length > 0) return { problems };
-  return { config, warnings: nearMisses(source.env) };
+  return { config, values: freeze(values), warnings: nearMisses(source.env) };
 };

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { Config, Tls } from './config.ts';
 
-const MASK = '********';
+export const MASK = '********';
 const hidden = (secret: string): string => (secret === '' ? '' : MASK);
 const hiddenTls = (tls: Tls | null): Tls | null =>
   tls === null ? null : { ...tls, key: tls.key === null ? null : MASK };

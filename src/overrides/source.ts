@@ -21,6 +21,7 @@ export class OverridesFile {
   #current: Overrides = NO_OVERRIDES;
   /** Hash of the content that was refused last, so that it is told of at each look without being read anew. */
   #refused: { readonly hash: string; readonly problems: readonly string[] } = { hash: '', problems: [] };
+  #problems: readonly string[] = [];
 
   constructor({ overrides }: Config, read: Read = (path) => readFileSync(path)) {
     this.#path = overrides.perTenantOverrideConfig;
@@ -31,25 +32,36 @@ export class OverridesFile {
     return this.#current;
   }
 
+  /** What the last look found; empty: what is in force is what the file says. */
+  get problems(): readonly string[] {
+    return this.#problems;
+  }
+
   get isNone(): boolean {
     return this.#path === '';
   }
 
   /** Reads the file. With a problem what was in force stays so. Never throws. */
   look(): Look {
+    const look = this.#look();
+    this.#problems = look.problems;
+    return look;
+  }
+
+  #look(): Look {
     if (this.#path === '') return UNCHANGED;
     let content: string;
     try {
       content = this.#text();
     } catch (error) {
-      return this.#problems([`cannot be read: ${reasonOf(error)}`]);
+      return this.#trouble([`cannot be read: ${reasonOf(error)}`]);
     }
     const hash = hashOf(content);
     if (hash === this.#hash) return UNCHANGED;
     if (hash === this.#refused.hash) return { changed: null, problems: this.#refused.problems };
     const overrides = readOverrides(content);
     if ('problems' in overrides) {
-      const look = this.#problems(overrides.problems);
+      const look = this.#trouble(overrides.problems);
       this.#refused = { hash, problems: look.problems };
       return look;
     }
@@ -64,7 +76,7 @@ export class OverridesFile {
     return (isPacked ? gunzipSync(bytes, { maxOutputLength: MOST_BYTES }) : bytes).toString('utf8');
   }
 
-  #problems(texts: readonly string[]): Look {
+  #trouble(texts: readonly string[]): Look {
     return {
       changed: null,
       problems: texts.map((text) => `overrides.per_tenant_override_config: ${this.#path}: ${text}`),

@@ -3,19 +3,19 @@
  * more than a few pages, or anything for longer than the limits say.
  */
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
-import { createServer, STATUS_CODES } from 'node:http';
+import { createServer } from 'node:http';
 import { createServer as createSecureServer, Server as SecureServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { AnswerSlots } from './answer-slots.ts';
 import { streamAnswer } from './answer-stream.ts';
+import { answer, answerError, answerHealth, type Health, hasBody, readBody, refuse, statusOf } from './answers.ts';
 import { ConnectionLimit } from './connection-limit.ts';
+import { type Endpoint, endpointAt, methodsOf, takesBody } from './endpoint.ts';
 import type { ExpositionOptions } from './exposition.ts';
 import { CONTENT_TYPES, exposition } from './exposition.ts';
 import { mayAsk, NO_TOKENS, type Tokens } from './guard.ts';
 import { acceptsGzip, formatFor } from './negotiation.ts';
 import type { Snapshot } from './publisher.ts';
-
-export type Health = { readonly ok: boolean; readonly reasons: readonly string[] };
 
 export type ServerDeps = {
   readonly snapshot: (forScraper: boolean) => Snapshot;
@@ -24,6 +24,8 @@ export type ServerDeps = {
   readonly ready: () => Health;
   /** Must depend on nothing outside of this process. */
   readonly live: () => Health;
+  /** What else there is. */
+  readonly endpoints?: readonly Endpoint[];
   /** Hears of each answer of usage metrics when it is over. */
   readonly scraped?: (seconds: number, complete: boolean) => void;
   readonly log: { error(fields: object, message: string): void };
@@ -52,17 +54,23 @@ export type Pair = { readonly cert: string; readonly key: string };
 
 /** Longer than usual scrape intervals, so that scrapers find their connection again. */
 const KEEP_ALIVE_MS = 75_000;
-const REFUSAL_MS = 1_000;
 const CHECK_MS = 500;
 /** Requests that a client may send ahead of the answers. */
 const MAX_AHEAD = 8;
 
 const SHOWN_PATH = 200;
 
-const JSON_TYPE = 'application/json; charset=utf-8';
 const SCRAPE_TIMEOUT = 'x-prometheus-scrape-timeout-seconds';
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+
+/** What this file answers by itself, for people. */
+export const BUILT_IN: readonly Pick<Endpoint, 'path' | 'methods'>[] = [
+  { path: '/usage_metrics', methods: { GET: 'the usage series' } },
+  { path: '/metrics', methods: { GET: 'metrics about the service itself: docs/metrics.md' } },
+  { path: '/ready', methods: { GET: '200 when it counts, or 503 with the reason' } },
+  { path: '/live', methods: { GET: '200, or 503 with the reason; depends neither on Kafka nor on Redis' } },
+];
 
 export class PublishServer {
   readonly #deps: ServerDeps;
@@ -94,6 +102,11 @@ export class PublishServer {
       if (this.#connections.answers(socket) > 0) socket.destroy();
       else refuse(statusOf(error), socket);
     });
+  }
+
+  /** Everything that is answered, with its methods. */
+  get paths(): readonly (readonly [path: string, methods: string])[] {
+    return [...BUILT_IN, ...(this.#deps.endpoints ?? [])].map((one) => [one.path, methodsOf(one).join(', ')]);
   }
 
   /** From the next request on. */
@@ -150,28 +163,46 @@ export class PublishServer {
     try {
       await this.#route(request, response);
     } catch (error) {
-      this.#deps.log.error({ error, path: request.url }, 'http_request_failed');
-      if (response.headersSent) response.destroy();
+      if (!request.errored) this.#deps.log.error({ error, path: request.url }, 'http_request_failed');
+      if (response.headersSent || request.errored) response.destroy();
       else answerError(request, response, 500, 'internal error');
     }
   }
 
   async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { method, headers } = request;
+    const { method = '', headers } = request;
     const path = pathOf(request.url ?? '');
     const handler = this.#routes.get(path);
+    const found = endpointAt(this.#deps.endpoints ?? [], path);
+    const methods = found === null ? ['GET', 'HEAD'] : methodsOf(found.endpoint);
     if (!this.#server.listening) response.setHeader('Connection', 'close');
     if (hasBody(request)) response.setHeader('Connection', 'close');
     if (!mayAsk(path, headers.authorization, this.#tokens)) {
       response.setHeader('WWW-Authenticate', 'Bearer');
       answerError(request, response, 401, 'a bearer token is needed here, and the one given is not it');
-    } else if (handler === undefined)
+    } else if (handler === undefined && found === null)
       answerError(request, response, 404, `there is nothing at ${path.slice(0, SHOWN_PATH)}`);
-    else if (method !== 'GET' && method !== 'HEAD') {
-      response.setHeader('Allow', 'GET, HEAD');
-      answerError(request, response, 405, `${method} is not answered here, only GET and HEAD`);
-    } else if (hasBody(request)) answerError(request, response, 400, 'a request body is not expected');
-    else await handler(request, response);
+    else if (!methods.includes(method)) {
+      response.setHeader('Allow', methods.join(', '));
+      answerError(request, response, 405, `${method} is not answered here, only ${listed(methods)}`);
+    } else if (hasBody(request) && !takesBody(method))
+      answerError(request, response, 400, 'a request body is not expected');
+    else if (handler !== undefined) await handler(request, response);
+    else await this.#endpoint(found!.endpoint, found!.rest, request, response);
+  }
+
+  async #endpoint(endpoint: Endpoint, rest: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { method = '', headers, url = '' } = request;
+    const { maxBodyBytes = 0 } = endpoint;
+    const body = takesBody(method) ? await readBody(request, maxBodyBytes) : Buffer.alloc(0);
+    if (body === null) {
+      answerError(request, response, 413, `the body may have ${maxBodyBytes} bytes`);
+      return;
+    }
+    const query = new URLSearchParams(url.split('?', 2)[1] ?? '');
+    const given = await endpoint.answer({ method: method === 'HEAD' ? 'GET' : method, rest, query, headers, body });
+    for (const [name, value] of Object.entries(given.headers ?? {})) response.setHeader(name, value);
+    answer(request, response, given.status, given.contentType, given.body);
   }
 
   /** A connection that was busy when the server closed is idle after its answer, and would be kept. */
@@ -247,56 +278,4 @@ const timeoutMs = (seconds: string | undefined): number => {
   return ms > 0 ? ms : Number.POSITIVE_INFINITY;
 };
 
-const hasBody = ({ headers }: IncomingMessage): boolean =>
-  headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) !== 0;
-
-const answer = (
-  { method }: IncomingMessage,
-  response: ServerResponse,
-  status: number,
-  contentType: string,
-  body: string,
-): void => {
-  response.writeHead(status, {
-    'Content-Type': contentType,
-    'Content-Length': Buffer.byteLength(body),
-    'Cache-Control': 'no-store',
-    'X-Content-Type-Options': 'nosniff',
-  });
-  response.end(method === 'HEAD' ? undefined : body);
-};
-
-const answerError = (request: IncomingMessage, response: ServerResponse, status: number, error: string): void =>
-  answer(request, response, status, JSON_TYPE, `${JSON.stringify({ error })}\n`);
-
-const answerHealth = (
-  request: IncomingMessage,
-  response: ServerResponse,
-  word: 'ready' | 'live',
-  { ok, reasons }: Health,
-): void => {
-  const body = ok ? { [word]: true } : { error: `not ${word}: ${reasons.join('; ')}`, reasons };
-  answer(request, response, ok ? 200 : 503, JSON_TYPE, `${JSON.stringify(body)}\n`);
-};
-
-const STATUS_OF: Readonly<Record<string, number>> = {
-  HPE_HEADER_OVERFLOW: 431,
-  HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
-  ERR_HTTP_REQUEST_TIMEOUT: 408,
-};
-
-const statusOf = ({ code }: NodeJS.ErrnoException): number => STATUS_OF[code ?? ''] ?? 400;
-
-/** What is no HTTP request gets an answer all the same. */
-const refuse = (status: number, socket: Socket): void => {
-  if (!socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const body = `${JSON.stringify({ error: STATUS_CODES[status]!.toLowerCase() })}\n`;
-  socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: ${JSON_TYPE}\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
-  );
-  // A client that does not take it must not hold the connection.
-  setTimeout(() => socket.destroy(), REFUSAL_MS).unref();
-};
+const listed = (names: readonly string[]): string => `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;

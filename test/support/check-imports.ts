@@ -13,9 +13,11 @@ const ALLOWED: Record<string, readonly string[]> = {
   cli: ['*'],
   commands: ['*'],
   service: ['*'],
-  observe: ['ledger', 'attribution', 'telemetry', 'pipeline'],
+  standing: ['api', 'ledger', 'overrides', 'publish', 'telemetry', 'observe'],
+  observe: ['ledger', 'attribution', 'overrides', 'telemetry', 'pipeline'],
   pipeline: ['otlp', 'attribution', 'ledger', 'telemetry'],
   publish: ['ledger', 'attribution', 'telemetry'],
+  api: ['publish', 'overrides', 'config', 'attribution', 'telemetry'],
   ledger: ['attribution', 'otlp'],
   attribution: ['otlp'],
   overrides: ['attribution', 'config'],
@@ -30,6 +32,7 @@ const TYPE_SEAMS: Record<string, readonly string[]> = {
   ledger: ['kafka/port.ts'],
   pipeline: ['kafka/port.ts'],
   observe: ['kafka/port.ts'],
+  standing: ['kafka/port.ts'],
 };
 
 const files = readdirSync(root, { recursive: true, encoding: 'utf8' })

@@ -7,8 +7,10 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { type StatusDeps, statusPages } from '../../src/api/status-pages.ts';
 import { defaultText } from '../../src/config/describe.ts';
 import { ROWS } from '../../src/config/schema.ts';
+import { BUILT_IN } from '../../src/publish/server.ts';
 import type { Declared } from '../../src/telemetry/declared.ts';
 import { DECLARED } from '../../src/telemetry/self-metrics.ts';
 import { VERSION } from '../../src/telemetry/version.ts';
@@ -31,6 +33,17 @@ export const settingsTable = (): string =>
   markdownTable(
     ['setting', 'default', 'what it does'],
     ROWS.map((row) => [`\`${row.path}\``, `\`${defaultText(row)}\``, row.doc]),
+  );
+
+export const endpointsTable = (): string =>
+  markdownTable(
+    ['path', 'answer'],
+    [...BUILT_IN, ...statusPages({} as StatusDeps)].flatMap(({ path, methods }) =>
+      Object.entries(methods).map(([method, what]) => [
+        `\`${method} ${path.endsWith('/') ? `${path}{tenant}` : path}\``,
+        what,
+      ]),
+    ),
   );
 
 const labelsOf = (declared: Declared): string => {
@@ -89,6 +102,7 @@ const dependenciesTable = (): string =>
 
 /** Files, each with the name of its marked part and what belongs there. */
 const PARTS = [
+  { file: 'README.md', part: 'endpoints', content: endpointsTable },
   { file: 'README.md', part: 'settings', content: settingsTable },
   { file: 'docs/metrics.md', part: 'metrics', content: metricsTable },
   { file: 'docs/security.md', part: 'dependencies', content: dependenciesTable },

@@ -1,4 +1,4 @@
-import { inOneLine } from '../telemetry/visible.ts';
+import { inOneLine } from './visible.ts';
 
 /** Columns for people; numbers to the right. */
 export const table = (titles: readonly string[], content: readonly (readonly string[])[]): string => {
