@@ -9,7 +9,7 @@
  */
 import { randomInt } from 'node:crypto';
 import type { Dimension } from './dimensions.ts';
-import { OVERFLOW } from './label-value.ts';
+import { MISSING, OVERFLOW } from './label-value.ts';
 import { compileRecipe, type Precedence, type Recipe } from './recipe.ts';
 import { encodeSeriesKey, type Labels, SERIES_ID_BYTES, seriesId } from './series-key.ts';
 import { TrackerExtras } from './tracker-extras.ts';
@@ -85,6 +85,10 @@ export class SeriesTable {
   #accountOf = new Uint32Array(64);
   #tupleOf = new Uint32Array(64);
   #ids = Buffer.alloc(64 * SERIES_ID_BYTES);
+  /** By slot: which of its labels have no value, a place in `gaps`. */
+  #gapsOf = new Uint32Array(64);
+  readonly #gaps: (readonly string[])[] = [[]];
+  readonly #gapPlaces = new Map<string, number>([['', 0]]);
   /** Few: one at most for each account and set of labels. */
   readonly #likeOverflow = new Set<number>();
   /** Open addressing by linear steps, a slot + 1 or 0. A power of two, at most half full. */
@@ -115,6 +119,7 @@ export class SeriesTable {
       this.#values.footprint +
       this.#accountOf.byteLength +
       this.#tupleOf.byteLength +
+      this.#gapsOf.byteLength +
       this.#ids.byteLength +
       this.#slotPlaces.byteLength +
       this.#words.byteLength +
@@ -140,6 +145,16 @@ export class SeriesTable {
   /** Whether its labels are those under which overflow is shown: it has some, and each says so. */
   isLikeOverflow(slot: number): boolean {
     return this.#likeOverflow.size > 0 && this.#likeOverflow.has(slot);
+  }
+
+  /** A number for the labels of the slot that say `__missing__`: their place in `gaps`, 0 for none. */
+  gapsOf(slot: number): number {
+    return this.#gapsOf[slot]!;
+  }
+
+  /** Sets of labels, as `gapsOf` numbers them. */
+  get gaps(): readonly (readonly string[])[] {
+    return this.#gaps;
   }
 
   /** Writes the 16 bytes of the series id to `target` from `at` on. */
@@ -275,6 +290,7 @@ export class SeriesTable {
     if (slot === this.#accountOf.length) this.#growSlots();
     this.#accountOf[slot] = account;
     if (labels.length > 0 && labels.every(([, value]) => value === OVERFLOW)) this.#likeOverflow.add(slot);
+    this.#gapsOf[slot] = this.#gapsAmong(labels);
     this.#tupleOf[slot] = tuple;
     id.copy(this.#ids, slot * SERIES_ID_BYTES);
     this.#slotPlaces[place] = slot + 1;
@@ -282,16 +298,30 @@ export class SeriesTable {
     return slot;
   }
 
+  #gapsAmong(labels: Labels): number {
+    const missing = labels.filter(([, value]) => value === MISSING).map(([name]) => name);
+    const key = missing.join(' ');
+    let place = this.#gapPlaces.get(key);
+    if (place === undefined) {
+      place = this.#gaps.push(missing) - 1;
+      this.#gapPlaces.set(key, place);
+    }
+    return place;
+  }
+
   #growSlots(): void {
     const length = this.#accountOf.length * 2;
     const accountOf = new Uint32Array(length);
     const tupleOf = new Uint32Array(length);
+    const gapsOf = new Uint32Array(length);
     const ids = Buffer.alloc(length * SERIES_ID_BYTES);
     accountOf.set(this.#accountOf);
     tupleOf.set(this.#tupleOf);
+    gapsOf.set(this.#gapsOf);
     ids.set(this.#ids);
     this.#accountOf = accountOf;
     this.#tupleOf = tupleOf;
+    this.#gapsOf = gapsOf;
     this.#ids = ids;
   }
 

@@ -77,7 +77,7 @@ export class ReplayRun {
     const from = this.#markers.get(shard) ?? 0;
     const segment = this.#pending.open(shard, table, from, this.#offset);
     if (this.#admission.place(table, slot) === 'series') this.#pending.add(shard, segment, slot, first, second);
-    else segment.divert(table.accountOf(slot), first, second);
+    else segment.divert(table.accountOf(slot), first, second, table.gapsOf(slot));
   }
 
   async #settle(shard: number): Promise<void> {

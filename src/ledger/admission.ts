@@ -8,9 +8,10 @@
  * choose them, is never sent: a label set has one meaning.
  */
 
-import { overflowTenant } from '../attribution/reserved.ts';
+import { isReservedTenant, overflowTenant } from '../attribution/reserved.ts';
 import type { SeriesTable } from '../attribution/series-table.ts';
-import type { AccountName, AccountState } from './port.ts';
+import { LocalDemand } from './demand.ts';
+import type { Account, AccountName, AccountState } from './port.ts';
 import { SERIES_ID_BYTES } from './port.ts';
 
 const UNKNOWN = 0;
@@ -22,7 +23,7 @@ type FullAccount = AccountName & {
   admissions: number;
   /** Null until they have been read. */
   live: ReadonlySet<string> | null;
-  /** Changes with `live`: a slot that was looked up under another version is looked up again. */
+  /** Changes with `live`, and with each window of demand: a slot that was looked up under another version is looked up again. */
   version: number;
 };
 
@@ -65,6 +66,8 @@ export class Admission {
   readonly #memories = new WeakMap<SeriesTable, TableMemory>();
   readonly #full = new Map<string, FullAccount>();
   readonly #fullShards = new Map<string, FullShard>();
+  /** Of accounts that overflowed lately. */
+  readonly #demands = new Map<string, LocalDemand>();
   readonly #shardOf: (tenant: string) => number;
   readonly #scratch = Buffer.alloc(SERIES_ID_BYTES);
   #lastTable: SeriesTable | null = null;
@@ -94,6 +97,7 @@ export class Admission {
     table.copyId(slot, this.#scratch, 0);
     if (full.live.has(this.#scratch.toString('latin1', 0, SERIES_ID_BYTES))) return 'series';
     memory.divertedAt[slot] = full.version;
+    this.#demands.get(account.key)?.add(this.#scratch);
     return 'overflow';
   }
 
@@ -109,9 +113,13 @@ export class Admission {
   }
 
   /** Takes in what an answer says of an account. */
-  note(shard: number, name: AccountName, state: AccountState, nowMs: number): void {
+  note(shard: number, account: Account, state: AccountState, nowMs: number): void {
+    const { tenant, tracker } = account;
+    const name = { tenant, tracker };
     const key = accountKey(name);
     const full = this.#full.get(key);
+    if (state.overflowed.length > 0 && !state.tenantRefused)
+      this.#demandOf(key, account, nowMs)?.addAll(state.overflowed);
     if (state.tenantRefused) {
       const shardKey = `${shard}/${name.tracker}`;
       if (!this.#fullShards.has(shardKey)) {
@@ -149,6 +157,37 @@ export class Admission {
     if (full === undefined) return;
     full.tenants = new Set(tenants);
     this.#version++;
+  }
+
+  /** Marks of what overflowed of the account and was not sent yet; undefined for none. */
+  takeDemand(key: string): Buffer | undefined {
+    const marks = this.#demands.get(key)?.take();
+    return marks?.length ? marks : undefined;
+  }
+
+  /** The ledger has not taken in what was sent with a call. */
+  resendDemand(name: AccountName): void {
+    this.#demands.get(accountKey(name))?.resend();
+  }
+
+  /** Ends windows of demand: what goes on overflowing is marked again. Call it now and then. */
+  turnDemand(nowMs: number): void {
+    for (const [key, demand] of this.#demands) {
+      const turn = demand.turn(nowMs);
+      if (turn === 'same') continue;
+      const full = this.#full.get(key);
+      if (full !== undefined) full.version = ++this.#version;
+      else if (turn === 'over') this.#demands.delete(key);
+    }
+  }
+
+  #demandOf(key: string, { tenant, staleS }: Account, nowMs: number): LocalDemand | undefined {
+    let demand = this.#demands.get(key);
+    if (demand === undefined && !isReservedTenant(tenant)) {
+      demand = new LocalDemand(staleS, nowMs);
+      this.#demands.set(key, demand);
+    }
+    return demand;
   }
 
   /** Asks the ledger again about shards that have been full for longer than `ms`: tenants may have been removed. */

@@ -1,4 +1,5 @@
 /** What both ledgers refuse before they look at any state: a call that no worker in its right mind would send. */
+import { isMark } from './demand.ts';
 import type { Account, CommitCall, Entry, Section } from './port.ts';
 import { LedgerBroken, SERIES_ID_BYTES, SHARDS } from './port.ts';
 
@@ -34,9 +35,11 @@ export const checkMarker = (marker: number): void => {
   if (!isAmount(marker)) throw broken(`${marker} is not an offset`);
 };
 
-const checkAccount = ({ measures, limit, staleS }: Account): void => {
+const checkAccount = ({ measures, limit, staleS, demand }: Account): void => {
   if (!Number.isInteger(measures) || measures < 1) throw broken(`${measures} measures`);
   if (!isAmount(limit) || !isAmount(staleS)) throw broken(`limit ${limit}, stale after ${staleS} s`);
+  for (let at = 0; at < (demand?.length ?? 0); at += 2)
+    if (at + 1 === demand!.length || !isMark(demand!.readUInt16LE(at))) throw broken('marks that are none');
 };
 
 const checkSection = (call: CommitCall, { field, from, to, entries }: Section): void => {
@@ -54,13 +57,15 @@ const checkSection = (call: CommitCall, { field, from, to, entries }: Section): 
   }
 };
 
-const checkEntry = ({ measures }: Account, { ids, values, keys, overflow }: Entry): void => {
+const checkEntry = ({ measures }: Account, { ids, values, keys, overflow, unattributed }: Entry): void => {
   const count = ids.length / SERIES_ID_BYTES;
   if (!Number.isInteger(count) || values.length !== count * measures || keys.length !== count)
     throw broken(`${ids.length} bytes of ids, ${values.length} amounts, ${keys.length} keys, ${measures} measures`);
   if (overflow !== null && overflow.length !== measures) throw broken(`${overflow.length} amounts of overflow`);
   for (const value of values) if (!isAmount(value)) throw broken(`the amount ${value}`);
   for (const value of overflow ?? []) if (!isAmount(value)) throw broken(`the amount ${value} of overflow`);
+  for (const [label, value] of unattributed ?? [])
+    if (!isAmount(value) || !/^\w+$/.test(label)) throw broken(`the amount ${value} without ${label}`);
 };
 
 const broken = (what: string): LedgerBroken => new LedgerBroken(`impossible call to the ledger: ${what}`);

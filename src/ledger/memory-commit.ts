@@ -5,6 +5,7 @@
 
 import { overflowTenant } from '../attribution/reserved.ts';
 import { MAX_AMOUNT } from './check-call.ts';
+import { withMarks } from './demand.ts';
 import { accountMember, placeOf } from './keys.ts';
 import type { MemoryAccount, MemoryShard } from './memory-state.ts';
 import { addTo, clockS, nextCounter, retire, rowsAfter, touch, writableAccount, zeros } from './memory-state.ts';
@@ -28,6 +29,7 @@ type AccountPlan = {
   /** In the order of the call. */
   readonly additions: Map<string, Addition>;
   readonly overflow: number[];
+  readonly unattributed: Map<string, number>;
   touched: boolean;
   refused: boolean;
   /** Where the next sweep begins: behind the row of this order. */
@@ -77,6 +79,7 @@ const planOf = (shard: MemoryShard, account: Account): AccountPlan => {
     named: new Set(),
     additions: new Map(),
     overflow: zeros(account.measures),
+    unattributed: new Map(),
     touched: false,
     refused: false,
     sweptTo: found?.sweptTo ?? 0,
@@ -124,6 +127,7 @@ const gather = (plan: AccountPlan, entry: Entry): void => {
   const { measures } = plan.account;
   if (entry.keys.length > 0 || entry.overflow !== null) plan.touched = true;
   if (entry.overflow !== null) addTo(plan.overflow, entry.overflow);
+  addNamed(plan.unattributed, entry.unattributed);
   entry.keys.forEach((key, i) => {
     const values = entry.values.subarray(i * measures, (i + 1) * measures);
     const id = idAt(entry, i).toString('hex');
@@ -131,6 +135,10 @@ const gather = (plan: AccountPlan, entry: Entry): void => {
     if (found !== undefined) addTo(found.values, values);
     else plan.additions.set(id, { id: Buffer.from(idAt(entry, i)), key, values: [...values] });
   });
+};
+
+const addNamed = (sums: Map<string, number>, amounts: ReadonlyMap<string, number> | undefined): void => {
+  for (const [name, amount] of amounts ?? []) sums.set(name, (sums.get(name) ?? 0) + amount);
 };
 
 /** Accounts that begin with this call take the shard's free places in the order of the call; the rest is refused. */
@@ -219,6 +227,13 @@ const write = (shard: MemoryShard, number: number, plan: AccountPlan): void => {
   if (!plan.refused) account.sweptTo = plan.sweptTo;
   addTo(account.total, sumOf(plan));
   addTo(account.overflow, plan.overflow);
+  if (plan.unattributed.size > 0) {
+    const sums = new Map(account.unattributed);
+    addNamed(sums, plan.unattributed);
+    account.unattributed = sums;
+  }
+  const { demand, staleS } = plan.account;
+  if (demand?.length && !plan.refused) account.demand = withMarks(account.demand, demand, clockS(shard), staleS);
   for (const id of plan.swept) retire(account, id, account.rows.get(id)!);
   const lastSeenS = clockS(shard);
   for (const [id, addition] of plan.additions) {

@@ -3,6 +3,7 @@
  * only by the generation that made it, else copied first. So a snapshot is a reference, and costs nothing until the
  * next write.
  */
+import type { DemandWindow } from './demand.ts';
 import { accountMember } from './keys.ts';
 import type { AccountName, AccountPage, MarkerField, Move, SeriesRow, ShardView, Totals } from './port.ts';
 
@@ -23,6 +24,10 @@ export type MemoryAccount = {
   total: number[];
   overflow: number[];
   retired: number[];
+  /** Replaced, never changed. */
+  unattributed: ReadonlyMap<string, number>;
+  /** Replaced, never changed. */
+  demand: readonly DemandWindow[];
   /** Where the next sweep of a commit begins: behind the row of this order. */
   sweptTo: number;
   /** By the id in hex. */
@@ -92,6 +97,8 @@ const emptyAccount = (name: AccountName, measures: number, generation: number): 
   total: zeros(measures),
   overflow: zeros(measures),
   retired: zeros(measures),
+  unattributed: new Map(),
+  demand: [],
   sweptTo: 0,
   rows: new Map(),
 });
@@ -148,6 +155,7 @@ export const totalsOf = (account: MemoryAccount): Totals => ({
   total: [...account.total],
   overflow: [...account.overflow],
   retired: [...account.retired],
+  unattributed: account.unattributed,
 });
 
 export const pageOf = (
@@ -161,6 +169,7 @@ export const pageOf = (
     view: viewOf(shard),
     changedAt: account.changedAt,
     totals: totalsOf(account),
+    demand: account.demand,
     rows: rows.map(([, { id, lastSeenS, birthS, values }]) => ({ id, lastSeenS, birthS, values })),
     cursor: last === null ? null : String(last),
   };

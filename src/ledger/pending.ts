@@ -20,6 +20,8 @@ export class Segment {
   values = new Float64Array(8 * MEASURES);
   /** What was diverted to overflow: account -> amounts. */
   diverted: Map<number, Float64Array> | null = null;
+  /** Of that, what came with gaps (of `SeriesTable`): account -> gaps -> first amount. */
+  divertedGaps: Map<number, Map<number, number>> | null = null;
   /** Open addressing over `slots`: row + 1, or EMPTY. Twice as large as `slots`. */
   #index = new Uint32Array(16);
 
@@ -54,8 +56,9 @@ export class Segment {
     return true;
   }
 
-  /** Adds to what an account has in overflow, without a series. */
-  divert(account: number, first: number, second: number): void {
+  /** Adds to what an account has in overflow, without a series. `gaps`: as the table's `gapsOf` the slot. */
+  divert(account: number, first: number, second: number, gaps = 0): void {
+    if (gaps !== 0) this.#divertGaps(account, first, gaps);
     this.diverted ??= new Map();
     let amounts = this.diverted.get(account);
     if (amounts === undefined) {
@@ -64,6 +67,16 @@ export class Segment {
     }
     amounts[0]! += first;
     amounts[1]! += second;
+  }
+
+  #divertGaps(account: number, first: number, gaps: number): void {
+    this.divertedGaps ??= new Map();
+    let sums = this.divertedGaps.get(account);
+    if (sums === undefined) {
+      sums = new Map();
+      this.divertedGaps.set(account, sums);
+    }
+    sums.set(gaps, (sums.get(gaps) ?? 0) + first);
   }
 
   #grow(): void {

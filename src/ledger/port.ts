@@ -9,6 +9,8 @@
  * Amounts are non-negative integers below 2^53, a vector per series whose length and meaning the tracker decides.
  */
 
+import type { DemandWindow } from './demand.ts';
+
 /** Part of the ledger's format: it can never change without a migration. */
 export const SHARDS = 64;
 export const LEDGER_FORMAT = 1;
@@ -28,6 +30,8 @@ export type Account = {
   readonly limit: number;
   /** Seconds of shard clock after which a series that was not refreshed is stale. */
   readonly staleS: number;
+  /** What the caller saw overflow, as marks of demand.ts, 2 bytes each. Taken in with anything else that the call adds. */
+  readonly demand?: Buffer;
 };
 
 /** What one section adds to one account. */
@@ -42,6 +46,8 @@ export type Entry = {
   readonly keys: readonly (Buffer | null)[];
   /** What the caller diverted to overflow by itself; null for nothing. */
   readonly overflow: Float64Array | null;
+  /** For each label the sum of the first measure, in series and in overflow, where its value is `__missing__`. */
+  readonly unattributed?: ReadonlyMap<string, number>;
 };
 
 /** What the records in [from, to) of one partition add to one shard. `to` == `from`: a look. */
@@ -126,6 +132,8 @@ export type Totals = {
   readonly total: readonly number[];
   readonly overflow: readonly number[];
   readonly retired: readonly number[];
+  /** By label, of the first measure: what came, ever, without a value for it. */
+  readonly unattributed: ReadonlyMap<string, number>;
 };
 
 export type SeriesRow = {
@@ -142,6 +150,8 @@ export type AccountPage = {
   /** The change counter at the account's last change: equal on all pages of an account that was read at rest. */
   readonly changedAt: number;
   readonly totals: Totals;
+  /** What overflowed lately; empty for nothing. Oldest first. */
+  readonly demand: readonly DemandWindow[];
   readonly rows: readonly SeriesRow[];
   /** Give it to the next call; null at the end. A row may come twice. */
   readonly cursor: string | null;

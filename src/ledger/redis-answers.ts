@@ -1,4 +1,5 @@
 /** What the scripts that read answer, as the port's types. */
+import { unpackWindows } from './demand.ts';
 import { accountOf } from './keys.ts';
 import type {
   AccountName,
@@ -21,7 +22,7 @@ export type PageAnswer = readonly [
   ...ViewAnswer,
   changedAt: Buffer,
   live: number,
-  totals: readonly Buffer[],
+  fields: readonly (Buffer | null)[],
   cursor: Buffer,
   rows: readonly Buffer[],
 ];
@@ -46,17 +47,35 @@ export const decodeView = ([meta, markers]: readonly [MetaAnswer, readonly Buffe
 export const decodeMembers = (members: readonly Buffer[]): AccountName[] =>
   members.map((member) => accountOf(String(member)));
 
-const decodeTotals = (live: number, [admissions, ...vectors]: readonly Buffer[]): Totals => {
-  const [total, overflow, retired] = vectors.map((text) => String(text).split(' ').map(Number));
-  return { live, admissions: Number(admissions), total: total!, overflow: overflow!, retired: retired! };
+/** `fields`: admissions, total, overflow, retired, unattributed; the last may be null. */
+const decodeTotals = (live: number, fields: readonly (Buffer | null)[]): Totals => {
+  const [total, overflow, retired] = fields.slice(1, 4).map((text) => String(text).split(' ').map(Number));
+  const unattributed = decodeNamed(fields[4]);
+  return {
+    live,
+    admissions: Number(fields[0]),
+    total: total!,
+    overflow: overflow!,
+    retired: retired!,
+    unattributed,
+  };
+};
+
+/** `name amount name amount ...` */
+const decodeNamed = (field: Buffer | null | undefined): ReadonlyMap<string, number> => {
+  const words = field == null ? [] : String(field).split(' ');
+  const amounts = new Map<string, number>();
+  for (let i = 0; i + 1 < words.length; i += 2) amounts.set(words[i]!, Number(words[i + 1]));
+  return amounts;
 };
 
 /** Without its cursor. */
 export const decodePage = (answer: PageAnswer): Omit<AccountPage, 'cursor'> => {
   const [, , changedAt, live, fields, , rows] = answer;
   const totals = decodeTotals(live, fields);
-  const measures = totals.total.length;
-  return { view: decodeView(answer), changedAt: Number(changedAt), totals, rows: decodeRows(rows, measures) };
+  const demand = fields[5] == null ? [] : unpackWindows(fields[5]);
+  const decoded = decodeRows(rows, totals.total.length);
+  return { view: decodeView(answer), changedAt: Number(changedAt), totals, demand, rows: decoded };
 };
 
 /** Null where the accounts are other ones than `names`. */
@@ -76,7 +95,7 @@ export const decodeCut = (answer: CutAnswer, names: readonly AccountName[]): Sha
     movesForgotten,
     accounts: names.map((name, i) => ({
       ...name,
-      totals: decodeTotals(accounts[2 * i] as number, accounts[2 * i + 1] as readonly Buffer[]),
+      totals: decodeTotals(accounts[2 * i] as number, accounts[2 * i + 1] as readonly (Buffer | null)[]),
     })),
   };
 };

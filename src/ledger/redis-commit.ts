@@ -20,7 +20,7 @@ export const encodeCommit = (
     const { totals, series, labels } = keys.account(call.shard, account);
     names.push(totals, series, labels);
     args.push(accountMember(account), trackers.indexOf(account.tracker) + 1, account.measures, account.limit);
-    args.push(account.staleS, placeOf(account.tenant));
+    args.push(account.staleS, placeOf(account.tenant), account.demand ?? '');
   }
   for (const tracker of trackers) {
     const overflow = { tenant: overflowTenant(call.shard), tracker };
@@ -33,8 +33,10 @@ export const encodeCommit = (
 
 const encodeSection = ({ field, from, to, replay, entries }: Section, args: Arguments): void => {
   args.push(field, from, to, replay ? 1 : 0, entries.length);
-  for (const entry of entries)
+  for (const entry of entries) {
     args.push(entry.account + 1, entry.ids, bytesOf(entry.values), bytesOf(entry.overflow), encodeKeys(entry));
+    args.push([...(entry.unattributed ?? [])].flat().join(' '));
+  }
 };
 
 /** Little-endian, as every machine that runs Node is. */

@@ -45,7 +45,11 @@ export const buildCall = (
     sections.push({ field, from, to, replay: replay && built !== null, entries: built?.entries ?? [] });
     origins.push(built && { table: segment!.table, slots: built.slots });
   }
-  return { call: { shard, maxTenants, accounts, sections }, origins };
+  const asking = accounts.map((account) => {
+    const demand = admission.takeDemand(accountKey(account));
+    return demand === undefined ? account : { ...account, demand };
+  });
+  return { call: { shard, maxTenants, accounts: asking, sections }, origins };
 };
 
 const entriesOf = (
@@ -83,16 +87,37 @@ const entriesOf = (
       values,
       keys,
       overflow: segment.diverted?.get(account) ?? null,
+      ...unattributedOf(segment, account, rows),
     });
     slots.push(slotOf);
   }
   return { entries, slots };
 };
 
+/** Sums by label of what has no value for it, of the first measure; nothing where all has. */
+const unattributedOf = (
+  { table, slots, values, divertedGaps }: Segment,
+  account: number,
+  rows: readonly number[],
+): { unattributed?: ReadonlyMap<string, number> } => {
+  const byGaps = new Map(divertedGaps?.get(account));
+  for (const row of rows) {
+    const gaps = table.gapsOf(slots[row]!);
+    if (gaps !== 0) byGaps.set(gaps, (byGaps.get(gaps) ?? 0) + values[row * MEASURES]!);
+  }
+  if (byGaps.size === 0) return {};
+  const unattributed = new Map<string, number>();
+  for (const [gaps, sum] of byGaps)
+    for (const label of table.gaps[gaps]!) unattributed.set(label, (unattributed.get(label) ?? 0) + sum);
+  return { unattributed };
+};
+
 /** Notes which series of an answered call are in the ledger, and which accounts have room. */
 export const learn = (built: BuiltCall, reply: CommitReply, admission: Admission, nowMs: number): void => {
-  if (reply.kind !== 'answered') return;
   const { call, origins } = built;
+  if (reply.kind !== 'answered' || reply.sections.some(({ kind }) => kind !== 'applied'))
+    for (const account of call.accounts) if (account.demand !== undefined) admission.resendDemand(account);
+  if (reply.kind !== 'answered') return;
   const overflowed = reply.accounts.map((account) => idSet(account.overflowed));
   reply.accounts.forEach((state, index) => {
     admission.note(call.shard, call.accounts[index]!, state, nowMs);

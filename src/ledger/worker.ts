@@ -304,7 +304,8 @@ export class Worker {
       if (segment.rows === this.#bounds.segmentRows) this.#largeShards.push(shard);
       if (this.#rows.byShard[shard] === this.#bounds.pressingRows) this.#wakeLoop();
     } else {
-      segment.divert(placement === 'refused' ? this.#admission.refusedAccount : table.accountOf(slot), first, second);
+      const account = placement === 'refused' ? this.#admission.refusedAccount : table.accountOf(slot);
+      segment.divert(account, first, second, table.gapsOf(slot));
     }
   }
 
@@ -334,6 +335,7 @@ export class Worker {
       this.#background(this.#committer.readEnds());
     }
     this.#admission.forgetFullShards(now, FULL_SHARD_MS);
+    this.#admission.turnDemand(now);
     this.#background(this.#fullAccounts.read());
     this.#background(this.#committer.commit());
     this.#throttle.relieve();

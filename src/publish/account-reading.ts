@@ -3,10 +3,12 @@
 import { RECORDS_TENANT } from '../attribution/reserved.ts';
 import { decodeSeriesKey } from '../attribution/series-key.ts';
 import type { Clock } from '../ledger/clock.ts';
+import type { DemandWindow } from '../ledger/demand.ts';
 import { RECORDS_LABEL } from '../ledger/keys.ts';
 import type { AccountName, LedgerReader, SeriesRow, ShardView, Totals } from '../ledger/port.ts';
+import { demandSteps } from './demand.ts';
 import { FLAG_ACCEPTED, FLAG_HIDDEN, FLAG_LIKE_OVERFLOW, type LabelArena } from './label-arena.ts';
-import { accountText, labelText, looksLikeOverflow, overflowText, seriesText } from './label-text.ts';
+import { accountText, dimensionText, labelText, looksLikeOverflow, overflowText, seriesText } from './label-text.ts';
 import type { AccountVersion } from './shard-table.ts';
 import { Amounts, slotOf } from './shard-table.ts';
 
@@ -39,6 +41,7 @@ export type ReadingContext = {
   readonly holdUs: number;
   /** The first view of the reading that this is a part of. */
   readonly start: ShardView;
+  readonly staleS: number;
   readonly dimensions: readonly string[];
   /** Notes the view of a page; false: the ledger fell back. */
   readonly note: (view: ShardView) => boolean;
@@ -72,13 +75,21 @@ export const readAccount = async (
     ...judgeSums(context, pages.totals, shown, shownTable, fresh.length),
     accountText: shown?.accountText ?? Buffer.from(accountText(account)),
     ...faceOfOverflow(context, account, amounts),
+    unattributedTexts: unattributedTexts(context, account, shown),
+    demand: demandSteps(pages.demand, context.staleS, pages.totals.live, amounts.labels, amounts.births),
     oldestSeenS: amounts.oldestSeenS,
   };
   return { kind: 'read', version, audit: pages.atRest ? audit(amounts, pages.totals) : { kind: 'moving' } };
 };
 
 type Pages =
-  | { readonly kind: 'read'; readonly amounts: Amounts; readonly totals: Totals; readonly atRest: boolean }
+  | {
+      readonly kind: 'read';
+      readonly amounts: Amounts;
+      readonly totals: Totals;
+      readonly demand: readonly DemandWindow[];
+      readonly atRest: boolean;
+    }
   | { readonly kind: 'gone' | 'fell-back' };
 
 const readPages = async (context: ReadingContext, account: AccountName, labels: LabelArena): Promise<Pages> => {
@@ -95,7 +106,7 @@ const readPages = async (context: ReadingContext, account: AccountName, labels: 
     changedAt = page.changedAt;
     if (!(await takeRows(context, account, amounts, page.rows))) atRest = false;
     cursor = page.cursor;
-    if (cursor === null) return { kind: 'read', amounts, totals: page.totals, atRest };
+    if (cursor === null) return { kind: 'read', amounts, totals: page.totals, demand: page.demand, atRest };
     await clock.turn();
   }
 };
@@ -221,6 +232,17 @@ const faceOfOverflow = (
   for (let i = 0; i < labels.count; i++)
     if ((labels.flagsOf[i]! & FLAG_LIKE_OVERFLOW) !== 0 && births[i]! > 0 && labels.textAt(i) === text) slot = i;
   return { overflowText: Buffer.from(text), overflowSlot: slot };
+};
+
+const unattributedTexts = (
+  { dimensions }: ReadingContext,
+  account: AccountName,
+  shown: AccountVersion | undefined,
+): AccountVersion['unattributedTexts'] => {
+  const labels = [...new Set(dimensions)].sort();
+  const before = shown?.unattributedTexts;
+  if (before?.length === labels.length && labels.every((label, i) => before[i]![0] === label)) return before;
+  return labels.map((label) => [label, Buffer.from(dimensionText(account, label))] as const);
 };
 
 const audit = ({ sums, live }: Amounts, totals: Totals): Audit => {

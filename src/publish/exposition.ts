@@ -9,7 +9,7 @@
  * the same name and labels.
  */
 import { RECORDS_TENANT } from '../attribution/reserved.ts';
-import type { Family, SeriesFamily, SumFamily } from './families.ts';
+import type { Family, SeriesFamily, SplitFamily, SumFamily } from './families.ts';
 import { families, isHeld } from './families.ts';
 import { FLAG_HIDDEN } from './label-arena.ts';
 import { INTEGER_BYTES, PageWriter } from './page-writer.ts';
@@ -83,7 +83,7 @@ const headOf = (family: Family, format: Format): string => {
 
 function* sumLines(
   out: PageWriter,
-  family: SumFamily,
+  family: SumFamily | SplitFamily,
   { tables, forScraper }: Snapshot,
   options: ExpositionOptions,
 ): Generator<Buffer, void, void> {
@@ -91,17 +91,27 @@ function* sumLines(
   const name = family.type === 'counter' ? `${family.name}_total` : family.name;
   for (const table of tables)
     for (const version of table.accounts.values()) {
-      const value = family.valueOf(version, table, forScraper);
-      if (value === null) continue;
-      const { accountText } = version;
-      const bytes = name.length + accountText.length + INTEGER_BYTES + 1;
-      if (!out.hasRoom(bytes)) yield out.handOn(bytes);
-      out.text(name);
-      out.bytes(accountText, 0, accountText.length);
-      amount(out, value, isGo);
-      out.byte(LF);
+      for (const [text, value] of valuesOf(family, version, table, forScraper)) {
+        const bytes = name.length + text.length + INTEGER_BYTES + 1;
+        if (!out.hasRoom(bytes)) yield out.handOn(bytes);
+        out.text(name);
+        out.bytes(text, 0, text.length);
+        amount(out, value, isGo);
+        out.byte(LF);
+      }
     }
 }
+
+const valuesOf = (
+  family: SumFamily | SplitFamily,
+  version: AccountVersion,
+  table: ShardTable,
+  forScraper: boolean,
+): Iterable<readonly [text: Buffer, value: number]> => {
+  if (family.kind === 'split') return family.linesOf(version, table, forScraper);
+  const value = family.valueOf(version, table, forScraper);
+  return value === null ? [] : [[version.accountText, value]];
+};
 
 type Cursor = { slot: number };
 

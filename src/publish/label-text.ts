@@ -28,6 +28,10 @@ const ofAccount = ({ tenant, tracker }: AccountName): LabelPair[] => [
 
 export const accountText = (account: AccountName): string => labelText(ofAccount(account));
 
+/** The text of what an account has without a value for the label of a dimension. */
+export const dimensionText = (account: AccountName, dimension: string): string =>
+  labelText([['dimension', dimension], ...ofAccount(account)]);
+
 /** The text of a series, or null where a scraper would refuse the whole answer because of it. */
 export const seriesText = (account: AccountName, pairs: readonly LabelPair[]): string | null => {
   const names = new Set(['tenant', 'tracker']);

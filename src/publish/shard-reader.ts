@@ -195,6 +195,7 @@ export class ShardReader {
       pageSeries: options.pageSeries,
       holdUs: options.holdMs * 1000,
       start,
+      staleS: settings.account(account).staleS,
       dimensions: account.tenant === RECORDS_TENANT ? [] : settings.dimensionLabels(account),
       note,
     };
@@ -229,6 +230,7 @@ export class ShardReader {
       life,
       replayedAt,
       counter,
+      clockS: start.clockS,
       markers: new Map(highest),
       accounts: new Map(accounts),
     };

@@ -3,6 +3,7 @@
  * shown, so that an answer may be written from it for as long as it takes.
  */
 import type { AccountName, MarkerField, SeriesRow, Totals } from '../ledger/port.ts';
+import type { DemandStep } from './demand.ts';
 import { LabelArena } from './label-arena.ts';
 
 export type AccountVersion = {
@@ -25,6 +26,9 @@ export type AccountVersion = {
   totalHold: number;
   /** Label text of the account's sums. */
   readonly accountText: Buffer;
+  /** For each dimension the label text of what has no value for it. */
+  readonly unattributedTexts: readonly (readonly [label: string, text: Buffer])[];
+  readonly demand: readonly DemandStep[];
   /** Label text under which overflow is shown. */
   readonly overflowText: Buffer;
   /** The slot of a real series with that very text, which the overflow is added to; -1: none. */
@@ -39,6 +43,8 @@ export type ShardTable = {
   readonly replayedAt: number;
   /** The change counter of its reading, by which holds are judged. */
   readonly counter: number;
+  /** The shard clock of its reading, s. */
+  readonly clockS: number;
   /** The highest seen while it was read. */
   readonly markers: ReadonlyMap<MarkerField, number>;
   /** By `accountKey`. */

@@ -1,6 +1,7 @@
 /** Calls to a ledger in few words, for the contract's tests. */
 import { createHash } from 'node:crypto';
 import { expect } from '@jest/globals';
+import { type DemandWindow, markOf } from '../../src/ledger/demand.ts';
 import type {
   Account,
   AccountName,
@@ -29,6 +30,15 @@ export const idOf = (name: string | number): Buffer =>
   createHash('sha256').update(`series ${name}`).digest().subarray(0, 16);
 export const keyOf = (name: string | number): Buffer => Buffer.from(`key of ${name}`);
 
+/** What a worker sends of series that it saw overflow. */
+export const marksOf = (...names: readonly (string | number)[]): Buffer => {
+  const marks = Buffer.alloc(2 * names.length);
+  names.forEach((name, i) => {
+    marks.writeUInt16LE(markOf(idOf(name)), 2 * i);
+  });
+  return marks;
+};
+
 export const account = (tenant: string, more: Partial<Account> = {}): Account => ({
   tenant,
   tracker: TRACKER,
@@ -44,13 +54,18 @@ export type Amounts = Readonly<Record<string, readonly number[]>>;
 export const entry = (
   accountIndex: number,
   amounts: Amounts,
-  more: { readonly known?: readonly string[]; readonly overflow?: readonly number[] } = {},
+  more: {
+    readonly known?: readonly string[];
+    readonly overflow?: readonly number[];
+    readonly unattributed?: Readonly<Record<string, number>>;
+  } = {},
 ): Entry => ({
   account: accountIndex,
   ids: Buffer.concat(Object.keys(amounts).map(idOf)),
   values: Float64Array.from(Object.values(amounts).flat()),
   keys: Object.keys(amounts).map((name) => (more.known?.includes(name) ? null : keyOf(name))),
   overflow: more.overflow === undefined ? null : Float64Array.from(more.overflow),
+  ...(more.unattributed === undefined ? {} : { unattributed: new Map(Object.entries(more.unattributed)) }),
 });
 
 export const section = (
@@ -93,7 +108,12 @@ export const begin = async (ledger: AnyLedger, shard = SHARD): Promise<void> => 
 
 export const kinds = (reply: Answered): SectionOutcome['kind'][] => reply.sections.map(({ kind }) => kind);
 
-export type WholeAccount = { readonly totals: Totals; readonly changedAt: number; readonly rows: readonly SeriesRow[] };
+export type WholeAccount = {
+  readonly totals: Totals;
+  readonly changedAt: number;
+  readonly demand: readonly DemandWindow[];
+  readonly rows: readonly SeriesRow[];
+};
 
 /** All pages of an account, each series once. */
 export const read = async (
@@ -108,7 +128,8 @@ export const read = async (
     const page = await ledger.page(shard, name, cursor, pageRows);
     if (page === null) return null;
     for (const row of page.rows) rows.set(row.id.toString('hex'), row);
-    if (page.cursor === null) return { totals: page.totals, changedAt: page.changedAt, rows: [...rows.values()] };
+    const { totals, changedAt, demand } = page;
+    if (page.cursor === null) return { totals, changedAt, demand, rows: [...rows.values()] };
     cursor = page.cursor;
   }
 };

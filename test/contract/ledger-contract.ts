@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe, jest } from '@jest/globals';
 import type { AnyLedger } from './calls.ts';
 import { commitContract } from './contract-commit.ts';
+import { demandContract } from './contract-demand.ts';
 import { identityContract } from './contract-identity.ts';
 import { leaseContract } from './contract-leases.ts';
 import { limitContract } from './contract-limit.ts';
@@ -13,8 +14,8 @@ import { type Fixture, IDENTITY, newPrefix } from './fixture.ts';
 /** What a test of the contract is given: an empty ledger of its own, claimed. */
 export type Given = { readonly fixture: Fixture; readonly ledger: AnyLedger; readonly prefix: string };
 
-/** `tools`: also what only `tracetally state` asks for. */
-export const describeLedger = (name: string, start: () => Promise<Fixture>, { tools = true } = {}): void => {
+/** `latest`: also what the version before has not: demand, and what only `tracetally state` asks for. */
+export const describeLedger = (name: string, start: () => Promise<Fixture>, { latest = true } = {}): void => {
   jest.setTimeout(30_000);
   describe(`the ledger in ${name}`, () => {
     let fixture: Fixture;
@@ -36,6 +37,8 @@ export const describeLedger = (name: string, start: () => Promise<Fixture>, { to
     limitContract(now);
     readerContract(now);
     leaseContract(now);
-    if (tools) toolsContract(now);
+    if (!latest) return;
+    demandContract(now);
+    toolsContract(now);
   });
 };

@@ -50,5 +50,5 @@ describeLedger(
       alternate = !alternate;
       return alternate;
     }),
-  { tools: false },
+  { latest: false },
 );

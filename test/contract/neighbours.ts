@@ -38,10 +38,15 @@ type Method = (...args: unknown[]) => unknown;
 /** Operations that the previous version has not, or has with less: it takes no note of moves. */
 const isNew = (name: string, previous: object): boolean => !(name in previous) || name === 'move';
 
-/** Errors of the previous version as those of the present one, which are classes of their own. */
+type OldPage = { readonly totals?: object; readonly demand?: unknown } | null;
+
+/** Errors of the previous version as those of the present one, which are classes of their own; and its pages. */
 const translated = async (answer: unknown): Promise<unknown> => {
   try {
-    return await answer;
+    const given = await answer;
+    const { totals, demand } = (given ?? {}) as NonNullable<OldPage>;
+    if (totals === undefined || demand !== undefined) return given;
+    return { ...(given as object), demand: [], totals: { ...totals, unattributed: new Map() } };
   } catch (error) {
     const known = [LedgerBroken, LedgerRefused, LedgerUnavailable].find(({ name }) => name === (error as Error).name);
     if (known !== undefined) Object.setPrototypeOf(error as Error, known.prototype as object);

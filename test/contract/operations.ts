@@ -2,7 +2,7 @@
 import { expect } from '@jest/globals';
 import fc from 'fast-check';
 import type { Creation } from '../../src/ledger/port.ts';
-import { type AnyLedger, account, call, entry, field, idOf, read, SHARD, section } from './calls.ts';
+import { type AnyLedger, account, call, entry, field, idOf, marksOf, read, SHARD, section } from './calls.ts';
 import { type Fixture, IDENTITY } from './fixture.ts';
 
 const STEP_S = 20;
@@ -38,7 +38,8 @@ export class Side {
     for (const name of names) {
       const whole = (await read(this.ledger, SHARD, name))!;
       const rows = whole.rows.map(({ id, lastSeenS, values }) => [hex(id), Math.round(lastSeenS / STEP_S), ...values]);
-      accounts.push({ name, totals: whole.totals, changed: this.when(whole.changedAt), rows: rows.sort() });
+      const demand = whole.demand.map(({ startS, registers }) => [Math.round(startS / STEP_S), hex(registers)]);
+      accounts.push({ name, totals: whole.totals, changed: this.when(whole.changedAt), demand, rows: rows.sort() });
     }
     return { view: await this.view(), accounts: sorted(accounts.map((one) => [JSON.stringify(one.name), one])) };
   }
@@ -59,50 +60,70 @@ const partition = fc.nat(2);
 const tenant = fc.constantFrom(...TENANTS);
 const series = fc.constantFrom('s0', 's1', 's2', 's3', 's4', 's5', 's6');
 
-const accounts = fc.array(fc.record({ tenant, limit: fc.nat(4), tracker: fc.constantFrom('x', 'x', 'y') }), {
-  minLength: 1,
-  maxLength: 4,
-});
-const additions = fc.record({
-  account: fc.nat(3),
-  series: fc.uniqueArray(fc.tuple(series, fc.nat(9), fc.boolean()), { selector: ([name]) => name, maxLength: 5 }),
-  overflow: fc.option(fc.nat(9), { freq: 3 }),
-});
-const sections = fc.uniqueArray(
+/** `latest`: with what the version before has not. */
+const accounts = (latest: boolean) =>
+  fc.array(
+    fc.record({
+      tenant,
+      limit: fc.nat(4),
+      tracker: fc.constantFrom('x', 'x', 'y'),
+      seen: latest ? fc.array(series, { maxLength: 3 }) : fc.constant([]),
+    }),
+    { minLength: 1, maxLength: 4 },
+  );
+const additions = (latest: boolean) =>
   fc.record({
-    partition,
-    offFrom: fc.constantFrom(0, 0, 0, 0, 0, -1, 1),
-    length: fc.nat(3),
-    replay: fc.boolean(),
-    entries: fc.uniqueArray(additions, { selector: (one) => one.account, maxLength: 3 }),
-  }),
-  { selector: (one) => one.partition, minLength: 1, maxLength: 3 },
-);
-
-const commit = fc
-  .record({ accounts, sections, maxTenants: fc.constantFrom(1, 2, 9), twice: fc.boolean() })
-  .map((what) => {
-    const { accounts, sections, maxTenants, twice } = what;
-    return operation({ commit: what }, async ({ ledger }, marker) => {
-      const named = new Map(
-        accounts.map((one) => [`${one.tenant}/${one.tracker}`, account(one.tenant, { ...one, staleS: STALE_S })]),
-      );
-      const parts = sections.map(({ partition, offFrom, length, replay, entries }) => {
-        const from = Math.max(0, marker(partition) + offFrom);
-        const held = length === 0 ? [] : entries.filter((one) => one.account < named.size);
-        const parts = held.map((one) =>
-          entry(one.account, Object.fromEntries(one.series.map(([name, amount]) => [name, [amount, 1]])), {
-            known: one.series.filter(([, , known]) => known).map(([name]) => name),
-            ...(one.overflow === null ? {} : { overflow: [one.overflow, 1] }),
-          }),
-        );
-        return section(partition, from, from + length, parts, replay);
-      });
-      const what = call([...named.values()], parts, { maxTenants });
-      const replies = [await ledger.commit(what), ...(twice ? [await ledger.commit(what)] : [])];
-      return replies.map((reply) => (reply.kind === 'absent' ? reply : { ...reply, life: '', counter: 0 }));
-    });
+    account: fc.nat(3),
+    series: fc.uniqueArray(fc.tuple(series, fc.nat(9), fc.boolean()), { selector: ([name]) => name, maxLength: 5 }),
+    overflow: fc.option(fc.nat(9), { freq: 3 }),
+    unattributed: latest ? fc.dictionary(fc.constantFrom('p', 'q'), fc.nat(9)) : fc.constant({}),
   });
+const sections = (latest: boolean) =>
+  fc.uniqueArray(
+    fc.record({
+      partition,
+      offFrom: fc.constantFrom(0, 0, 0, 0, 0, -1, 1),
+      length: fc.nat(3),
+      replay: fc.boolean(),
+      entries: fc.uniqueArray(additions(latest), { selector: (one) => one.account, maxLength: 3 }),
+    }),
+    { selector: (one) => one.partition, minLength: 1, maxLength: 3 },
+  );
+
+const commit = (latest: boolean) =>
+  fc
+    .record({
+      accounts: accounts(latest),
+      sections: sections(latest),
+      maxTenants: fc.constantFrom(1, 2, 9),
+      twice: fc.boolean(),
+    })
+    .map((what) => {
+      const { accounts, sections, maxTenants, twice } = what;
+      return operation({ commit: what }, async ({ ledger }, marker) => {
+        const named = new Map(
+          accounts.map(({ tenant, tracker, limit, seen }) => [
+            `${tenant}/${tracker}`,
+            account(tenant, { tracker, limit, staleS: STALE_S, demand: marksOf(...seen) }),
+          ]),
+        );
+        const parts = sections.map(({ partition, offFrom, length, replay, entries }) => {
+          const from = Math.max(0, marker(partition) + offFrom);
+          const held = length === 0 ? [] : entries.filter((one) => one.account < named.size);
+          const parts = held.map((one) =>
+            entry(one.account, Object.fromEntries(one.series.map(([name, amount]) => [name, [amount, 1]])), {
+              known: one.series.filter(([, , known]) => known).map(([name]) => name),
+              ...(one.overflow === null ? {} : { overflow: [one.overflow, 1] }),
+              unattributed: one.unattributed,
+            }),
+          );
+          return section(partition, from, from + length, parts, replay);
+        });
+        const what = call([...named.values()], parts, { maxTenants });
+        const replies = [await ledger.commit(what), ...(twice ? [await ledger.commit(what)] : [])];
+        return replies.map((reply) => (reply.kind === 'absent' ? reply : { ...reply, life: '', counter: 0 }));
+      });
+    });
 
 const name = fc.record({
   tenant: fc.constantFrom(...TENANTS, '__removed_5__'),
@@ -174,15 +195,19 @@ const cut = fc.constant(
 );
 const passTime = fc.constant(operation('pass time', ({ fixture, ledger }) => fixture.passTime(ledger, SHARD, STEP_S)));
 
-const sequence = (others: fc.Arbitrary<Operation>): fc.Arbitrary<Operation[]> =>
+const sequence = (others: fc.Arbitrary<Operation>, latest: boolean): fc.Arbitrary<Operation[]> =>
   fc.array(
-    fc.oneof({ weight: 8, arbitrary: commit }, { weight: 4, arbitrary: passTime }, { weight: 4, arbitrary: others }),
+    fc.oneof(
+      { weight: 8, arbitrary: commit(latest) },
+      { weight: 4, arbitrary: passTime },
+      { weight: 4, arbitrary: others },
+    ),
     { minLength: 10, maxLength: 40 },
   );
 
 /** Without those that only the present version has. */
-export const lastingOperations = sequence(others);
-export const operations = sequence(fc.oneof({ weight: 11, arbitrary: others }, { weight: 1, arbitrary: cut }));
+export const lastingOperations = sequence(others, false);
+export const operations = sequence(fc.oneof({ weight: 11, arbitrary: others }, { weight: 1, arbitrary: cut }), true);
 
 /** Does the same to both, and compares answers and states after each step. */
 export const holdEqual = async (sides: readonly [Side, Side], steps: readonly Operation[]): Promise<void> => {

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { overflowTenant } from '../../src/attribution/reserved.ts';
 import { maxTenantsPerShard, shardOf } from '../../src/ledger/keys.ts';
 import { SHARDS } from '../../src/ledger/port.ts';
+import { parseExposition } from '../support/exposition.ts';
 import { type Fleet, PREFIX, startFleet, untilNoLag } from '../support/fleet.ts';
 import { type FleetLedger, isOfTenant, openFleetLedger, readTotals } from '../support/fleet-ledger.ts';
 import { manySeriesRecord, plainLabels, plainRecord } from '../support/fleet-records.ts';
@@ -52,6 +53,16 @@ function watchLive(tenants: readonly string[]): { end(): Promise<ReadonlyMap<str
       return most;
     },
   };
+}
+
+/** The sum over what all replicas show. */
+async function usage(name: string, labels: Readonly<Record<string, string>>): Promise<number> {
+  const shown = await Promise.all(fleet.replicas.map((replica) => replica.scrape('/usage_metrics')));
+  return shown
+    .flatMap((text) => parseExposition(text))
+    .filter((one) => one.name === `tempo_usage_tracker_${name}`)
+    .filter((one) => Object.entries(labels).every(([label, value]) => one.labels[label] === value))
+    .reduce((sum, { value }) => sum + value, 0);
 }
 
 describe('limits', () => {
@@ -112,6 +123,22 @@ describe('limits', () => {
     expect(bomb.total[1]).toBe(2 * spans);
     const committed = (await fleet.metric('tracetally_ledger_series_committed_total')) - before;
     expect(committed).toBeLessThan(spans / 100);
+    // Both replicas saw overflow what neither knows of the other; what they say of it is merged.
+    const of = { tenant: 'bomb', tracker: TRACKER };
+    await waitUntil(
+      async () => {
+        const demand = await usage('series_demand_estimate', of);
+        expect(Math.abs(demand / (2 * spans) - 1)).toBeLessThan(0.2);
+        for (const [dimension, part] of [
+          ['team', 1],
+          ['env', 1],
+          ['route', 0],
+        ] as const)
+          expect(await usage('unattributed_bytes_total', { ...of, dimension })).toBe(part * bomb.total[0]);
+        return true;
+      },
+      { timeoutMs: 20_000, what: 'how many series there would be, and what has no team' },
+    );
   }, 60_000);
 
   test('a client that makes up tenants fills its places, and those that were there stay exact', async () => {

@@ -313,6 +313,19 @@ const USAGE: readonly AlertCase[] = [
     firing: [TENANT],
   },
   {
+    alert: 'TracetallyDemandAboveLimit',
+    series: {
+      ...usage('series_demand_estimate', 'acme', '50x10 5000x30 _x1 5000x30'),
+      ...usage('series_limit', 'acme', '100x40 _x1 100x30'),
+      // At its limit, with nothing beyond.
+      ...usage('series_demand_estimate', 'full', '100x80'),
+      ...usage('series_limit', 'full', '100x80'),
+    },
+    silentAt: '30m',
+    firesAt: '50m',
+    firing: [TENANT],
+  },
+  {
     alert: 'TracetallyTenantsOverflow',
     series: {
       ...usage('tenant_bytes_total', '__overflow_17__', '0x10 0+100x60'),
@@ -421,10 +434,11 @@ const GROWTH: readonly AlertCase[] = [
   {
     alert: 'TracetallyUnattributed',
     series: {
-      ...usage('bytes_received_total', 'acme', '0+900x60 54000+900x200', ',service="shop"'),
-      ...usage('bytes_received_total', 'acme', '0x60 0+300x200', ',service="__missing__"'),
-      ...usage('bytes_received_total', 'quiet', '0+950x260', ',service="shop"'),
-      ...usage('bytes_received_total', 'quiet', '0+50x260', ',service="__missing__"'),
+      ...usage('tenant_bytes_total', 'acme', '0+900x60 54000+1200x200'),
+      ...usage('unattributed_bytes_total', 'acme', '0x60 0+300x200', ',dimension="service"'),
+      ...usage('tenant_bytes_total', 'quiet', '0+1000x260'),
+      ...usage('unattributed_bytes_total', 'quiet', '0+50x260', ',dimension="service"'),
+      ...usage('unattributed_bytes_total', 'quiet', '0+500x260', ',dimension="feature"'),
     },
     silentAt: '10h',
     firesAt: '20h',

@@ -70,12 +70,13 @@ const COUNTERS = [
   'spans_received_total',
   'tenant_bytes_total',
   'overflow_bytes_total',
+  'unattributed_bytes_total',
   'accepted_bytes_total',
   'accepted_records_total',
   'discarded_bytes_total',
   'discarded_records_total',
 ];
-const GAUGES = ['active_series', 'series_limit'];
+const GAUGES = ['active_series', 'series_limit', 'series_demand_estimate'];
 
 /**
  * One series under three owners, each with its own `instance`: 10 a minute all the while, away for a minute at each

@@ -28,6 +28,7 @@ export const checkShard = async (stage: Stage, shard: number): Promise<void> => 
     if (totals.total[0] !== first || totals.total[1] !== second)
       throw new Error(`invariant 2: ${where}: total ${totals.total}, what was applied ${[first, second]}`);
     unseen.delete(name.tenant);
+    checkUnattributed(account, where);
     if (placeOf(name.tenant) === 'bounded') tenants++;
     if (name.tenant !== RECORDS_TENANT && stage.plan.theme !== 'limits' && totals.live > stage.plan.limit)
       throw new Error(`invariant 1: ${where}: ${totals.live} live series, limit ${stage.plan.limit}`);
@@ -43,6 +44,16 @@ const checkBalance = ({ totals, rows }: ReadAccount, where: string): void => {
     if (sum !== total) throw new Error(`invariant 2: ${where}: series + overflow + retired is ${sum}, total ${total}`);
   });
   if (rows.length !== totals.live) throw new Error(`invariant 1: ${where}: ${rows.length} series, live ${totals.live}`);
+};
+
+/** Of what is counted nothing has a team, and all has a service. */
+const checkUnattributed = ({ name, totals }: ReadAccount, where: string): void => {
+  const wanted = name.tenant === RECORDS_TENANT || totals.total[0] === 0 ? {} : { team: totals.total[0] };
+  const found = Object.fromEntries(totals.unattributed);
+  if (JSON.stringify(found) !== JSON.stringify(wanted))
+    throw new Error(
+      `invariant 2: ${where}: ${JSON.stringify(found)} is unattributed, must be ${JSON.stringify(wanted)}`,
+    );
 };
 
 /** Every marker and every commit is at the end of its log. */

@@ -22,7 +22,14 @@ export type Replica = {
   readonly publisher: Publisher | null;
 };
 
-const { dimensions: DIMENSIONS } = parseDimensions([['service.name', 'service']], { sharedLabels: 'refuse' });
+/** No record has a value for the second. */
+const { dimensions: DIMENSIONS } = parseDimensions(
+  [
+    ['service.name', 'service'],
+    ['team', ''],
+  ],
+  { sharedLabels: 'refuse' },
+);
 const TRACKER = 'cost-attribution';
 /** A fifth of what is usual, so that a schedule sees all of it. */
 export const LEASE_MS = 3_000;
@@ -118,7 +125,7 @@ export class Fleet {
     const { plan, limit } = this.#stage;
     const settings: PublishSettings = {
       account: () => ({ limit, staleS: plan.staleS }),
-      dimensionLabels: () => ['service'],
+      dimensionLabels: () => ['service', 'team'],
       measures: (tracker) => (tracker === RECORDS_TRACKER ? RECORDS_MEASURES : ['bytes', 'spans']),
     };
     let tokens = 0;

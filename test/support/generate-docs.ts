@@ -10,6 +10,7 @@ import { pathToFileURL } from 'node:url';
 import { type StatusDeps, statusPages } from '../../src/api/status-pages.ts';
 import { defaultText } from '../../src/config/describe.ts';
 import { ROWS } from '../../src/config/schema.ts';
+import { families } from '../../src/publish/families.ts';
 import { BUILT_IN } from '../../src/publish/server.ts';
 import type { Declared } from '../../src/telemetry/declared.ts';
 import { DECLARED } from '../../src/telemetry/self-metrics.ts';
@@ -68,6 +69,28 @@ export const metricsTable = (): string =>
     Object.values(DECLARED).map((one: Declared) => [`\`${one.name}\``, typeOf(one), labelsOf(one), one.help]),
   );
 
+/** By the names of the measures and dimensions of the default settings. */
+const usageTable = (): string => {
+  const settings = {
+    account: () => ({ limit: 0, staleS: 0 }),
+    dimensionLabels: () => [],
+    measures: () => ['bytes', 'spans'],
+  };
+  return markdownTable(
+    ['metric', 'type', 'labels', 'what it says'],
+    families('', settings, ['cost-attribution']).map((family) => {
+      const type = family.kind === 'series' ? 'counter' : family.type;
+      const name = `\`..${family.name}${type === 'counter' ? '_total' : ''}\``;
+      return [
+        name,
+        type,
+        family.labels.map((label) => (label.startsWith('the ') ? label : `\`${label}\``)).join(', '),
+        family.help,
+      ];
+    }),
+  );
+};
+
 const differencesTable = (): string =>
   markdownTable(['category', "in the Collector's encoding", 'in others', 'refused by one alone', 'why'], differences());
 
@@ -104,6 +127,7 @@ const dependenciesTable = (): string =>
 const PARTS = [
   { file: 'README.md', part: 'endpoints', content: endpointsTable },
   { file: 'README.md', part: 'settings', content: settingsTable },
+  { file: 'docs/metrics.md', part: 'usage', content: usageTable },
   { file: 'docs/metrics.md', part: 'metrics', content: metricsTable },
   { file: 'docs/security.md', part: 'dependencies', content: dependenciesTable },
   { file: 'docs/tempo.md', part: 'differences', content: differencesTable },

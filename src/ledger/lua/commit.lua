@@ -5,10 +5,11 @@
 --        then of each tracker the :totals of the shard's overflow tenant
 -- ARGV   1 format  2 installation  3 places for tenants, per tracker  4 accounts  5 trackers  6 sections
 --        of each account: member of :tenants, tracker (from 1), measures, limit, seconds of shard clock until stale,
---          "bounded", "always" or "never": does it need a place, or get none
+--          "bounded", "always" or "never": does it need a place, or get none; marks of what overflowed (demand.ts)
 --        of each tracker: field of :meta that counts its tenants, overflow tenant's member of :tenants
 --        of each section: marker's field, from, to, "1" for a replay, entries
---          and of each entry: account (from 1), ids, amounts, amounts of overflow ("" for none), keys
+--          and of each entry: account (from 1), ids, amounts, amounts of overflow ("" for none), keys,
+--            and "label amount label amount ..." of the first measure without a value for the label
 --        ids: 16 bytes each. amounts: little-endian doubles, `measures` for each id.
 --        keys: <I4 which of the ids, from 1> <I4 length> <series key>, for those ids that come with one, ascending
 -- Result {1, life, change counter, sections, accounts}
@@ -27,6 +28,7 @@
 local MAX_AMOUNT = 9007199254740991
 local MAX_TICK = 60e6
 local SWEEP_ROWS, SWEEP_STEP = 4096, 512
+local REGISTERS, WINDOWS = 512, 5
 
 local arguments = 6
 local function nextArgument()
@@ -67,14 +69,16 @@ local function readTotals(account, exists)
   account.exists = exists
   account.live, account.admissions, account.cursor = 0, 0, '0'
   account.total, account.overflow = zeros(account.measures), zeros(account.measures)
-  account.retired = zeros(account.measures)
+  account.retired, account.named = zeros(account.measures), ''
   if not exists then
     return nil
   end
-  local fields = redis.call('HMGET', account.totalsKey, 'total', 'overflow', 'retired', 'admissions', 'cursor')
+  local fields =
+    redis.call('HMGET', account.totalsKey, 'total', 'overflow', 'retired', 'admissions', 'cursor', 'unattributed')
   account.total, account.overflow = parseVector(fields[1]), parseVector(fields[2])
   account.retired, account.admissions = parseVector(fields[3]), tonumber(fields[4])
   account.cursor = fields[5] or '0'
+  account.named = fields[6] or ''
   if account.seriesKey then
     account.live = redis.call('HLEN', account.seriesKey)
   end
@@ -89,6 +93,7 @@ for i = 1, tonumber(ARGV[4]) do
     totalsKey = KEYS[3 * i + 1], seriesKey = KEYS[3 * i + 2], labelsKey = KEYS[3 * i + 3],
     member = nextArgument(), tracker = tonumber(nextArgument()), measures = tonumber(nextArgument()),
     limit = tonumber(nextArgument()), staleS = tonumber(nextArgument()), place = nextArgument(),
+    demand = nextArgument(),
     -- By slot, a number that each distinct id gets: its id, what is stored of it, its key where it is not stored.
     ids = {}, slots = {}, stored = {}, keys = {},
     -- The slots that applicable sections name, in the order of the call; what they add, `measures` for each slot.
@@ -123,7 +128,7 @@ for i = 1, tonumber(ARGV[6]) do
   for j = 1, tonumber(nextArgument()) do
     section.entries[j] = {
       number = tonumber(nextArgument()), ids = nextArgument(), amounts = nextArgument(),
-      diverted = nextArgument(), keys = nextArgument(), slots = {},
+      diverted = nextArgument(), keys = nextArgument(), unattributed = nextArgument(), slots = {},
     }
   end
   sections[i], fields[i] = section, section.field
@@ -184,6 +189,25 @@ local function missingIds(entry)
   return table.concat(missing)
 end
 
+-- Adds the amounts of "name amount name amount ..." to `sums`: amounts by name, and the names in their order.
+local function addNamed(sums, words)
+  for name, amount in string.gmatch(words, '(%S+) (%d+)') do
+    if not sums[name] then
+      sums[#sums + 1] = name
+    end
+    sums[name] = (sums[name] or 0) + tonumber(amount)
+  end
+  return sums
+end
+
+local function formatNamed(sums)
+  local words = {}
+  for i = 1, #sums do
+    words[i] = sums[i] .. ' ' .. text(sums[sums[i]])
+  end
+  return table.concat(words, ' ')
+end
+
 local function gather(entry)
   local account = accounts[entry.number]
   local measures, amounts = account.measures, unpackAmounts(entry.amounts)
@@ -192,6 +216,9 @@ local function gather(entry)
   for j = 1, #diverted do
     account.diverted[j] = account.diverted[j] + diverted[j]
     account.sum[j] = account.sum[j] + diverted[j]
+  end
+  if entry.unattributed ~= '' then
+    account.unattributed = addNamed(account.unattributed or {}, entry.unattributed)
   end
   local slots, added, sums, sum = entry.slots, account.added, account.amounts, account.sum
   local count = #added
@@ -376,6 +403,31 @@ local function settleSeries(account)
   return broken
 end
 
+-- The account's sketch of what overflowed, with the marks of this call. As withMarks of demand.ts does it.
+local function noteDemand(account)
+  local now, width, bytes = seconds(shard), math.max(1, math.ceil(account.staleS / 4)), 4 + REGISTERS
+  local stored = account.exists and redis.call('HGET', account.totalsKey, 'demand') or ''
+  local windows = {}
+  for at = 1, #stored - bytes + 1, bytes do
+    if unpackStruct('<I4', stored, at) > now - account.staleS - width then
+      windows[#windows + 1] = sub(stored, at, at + bytes - 1)
+    end
+  end
+  local last = windows[#windows]
+  if not last or now - unpackStruct('<I4', last) >= width then
+    last = packStruct('<I4', now) .. string.rep('\0', REGISTERS)
+    windows[#windows + 1] = last
+  end
+  local registers = { string.byte(last, 5, bytes) }
+  for at = 1, #account.demand - 1, 2 do
+    local mark = unpackStruct('<I2', account.demand, at)
+    local register, rank = math.floor(mark / 64) + 1, mark % 64
+    registers[register] = math.max(registers[register], rank)
+  end
+  windows[#windows] = sub(last, 1, 4) .. string.char(unpack(registers))
+  account.sketch = table.concat(windows, '', math.max(1, #windows - WINDOWS + 1))
+end
+
 -- Every other sum is a part of a total.
 local function addTotals(account, heir)
   for j = 1, account.measures do
@@ -384,6 +436,10 @@ local function addTotals(account, heir)
     if heir.total[j] > MAX_AMOUNT then
       return 'a total of ' .. heir.member .. ' would pass 2^53 - 1'
     end
+  end
+  if account.unattributed then
+    heir.named = formatNamed(addNamed(addNamed({}, heir.named), formatNamed(account.unattributed)))
+    heir.writesNamed = true
   end
 end
 
@@ -413,6 +469,9 @@ for i = 1, #accounts do
     broken = broken or settleSeries(account) or addTotals(account, heir)
     if broken then
       return { -2, broken }
+    end
+    if account.demand ~= '' and not account.refused then
+      noteDemand(account)
     end
   end
 end
@@ -445,6 +504,12 @@ local function writeTotals(account)
   redis.call('HSET', account.totalsKey, 'total', formatVector(account.total), 'overflow', formatVector(account.overflow),
     'retired', formatVector(account.retired), 'admissions', text(account.admissions), 'changed', text(seconds(shard)),
     'cursor', account.cursor)
+  if account.writesNamed then
+    redis.call('HSET', account.totalsKey, 'unattributed', account.named)
+  end
+  if account.sketch then
+    redis.call('HSET', account.totalsKey, 'demand', account.sketch)
+  end
   changed[#changed + 1] = text(shard.counter)
   changed[#changed + 1] = account.member
 end

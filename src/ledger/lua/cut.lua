@@ -4,7 +4,7 @@
 -- ARGV   member of :tenants of each account
 -- Result nil where the shard has no state, else
 --        {format, installation, life, loss, clock, counter, replayed}, {field, marker, ...}, {counter, note, ...},
---        {live series, {admissions, total, overflow, retired}, ...}, or 0 where the accounts are other ones
+--        {live series, {admissions, total, overflow, retired, unattributed}, ...}, or 0 where the accounts are other ones
 -- Guarantee: all of one instant. Writes nothing.
 
 local meta = redis.call('HMGET', KEYS[1], 'format', 'installation', 'life', 'loss', 'clock', 'counter', 'replayed')
@@ -21,6 +21,6 @@ for i = 1, #ARGV do
     return { meta, markers, moves, 0 }
   end
   accounts[2 * i - 1] = redis.call('HLEN', KEYS[4 + 2 * i])
-  accounts[2 * i] = redis.call('HMGET', KEYS[3 + 2 * i], 'admissions', 'total', 'overflow', 'retired')
+  accounts[2 * i] = redis.call('HMGET', KEYS[3 + 2 * i], 'admissions', 'total', 'overflow', 'retired', 'unattributed')
 end
 return { meta, markers, moves, accounts }

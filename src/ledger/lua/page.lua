@@ -4,7 +4,8 @@
 -- ARGV   1 member of :tenants  2 cursor, "0" at the start  3 about how many series
 -- Result nil where the shard or the account is gone, else
 --        {format, installation, life, loss, clock, counter, replayed}, {field, marker, ...},
---        change counter at the account's last change, live series, {admissions, total, overflow, retired},
+--        change counter at the account's last change, live series, 
+--        {admissions, total, overflow, retired, unattributed, demand},
 --        cursor ("0" at the end), {id, packed, ...}
 -- Guarantee: all of one instant. A series that lives through all pages is on one of them, or on several. Writes nothing.
 
@@ -19,7 +20,7 @@ return {
   redis.call('HGETALL', KEYS[2]),
   changed,
   redis.call('HLEN', KEYS[5]),
-  redis.call('HMGET', KEYS[4], 'admissions', 'total', 'overflow', 'retired'),
+  redis.call('HMGET', KEYS[4], 'admissions', 'total', 'overflow', 'retired', 'unattributed', 'demand'),
   scan[1],
   scan[2],
 }

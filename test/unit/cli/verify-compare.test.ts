@@ -25,7 +25,7 @@ const cutOf = (
   accounts: Object.entries(totals).map(([tenant, total]) => ({
     tenant,
     tracker: TRACKER,
-    totals: { live: 0, admissions: 0, total, overflow: [0, 0], retired: [0, 0] },
+    totals: { live: 0, admissions: 0, total, overflow: [0, 0], retired: [0, 0], unattributed: new Map() },
   })),
 });
 

@@ -59,6 +59,13 @@ tempo_usage_tracker_active_series{tenant="tenant-a",tracker="cost-attribution"} 
 # HELP tempo_usage_tracker_series_limit live series that the tenant may have, over all replicas
 # TYPE tempo_usage_tracker_series_limit gauge
 tempo_usage_tracker_series_limit{tenant="tenant-a",tracker="cost-attribution"} 10
+# HELP tempo_usage_tracker_series_demand_estimate series that the tenant would have without its limit, about: live ones, and those that overflowed in the last stale_duration
+# TYPE tempo_usage_tracker_series_demand_estimate gauge
+tempo_usage_tracker_series_demand_estimate{tenant="tenant-a",tracker="cost-attribution"} 2
+# HELP tempo_usage_tracker_unattributed_bytes_total bytes total received whose attribute for the dimension was missing, in series or in overflow
+# TYPE tempo_usage_tracker_unattributed_bytes_total counter
+tempo_usage_tracker_unattributed_bytes_total{dimension="_tiquette",tenant="tenant-a",tracker="cost-attribution"} 229
+tempo_usage_tracker_unattributed_bytes_total{dimension="service_name",tenant="tenant-a",tracker="cost-attribution"} 0
 `,
     );
   });
@@ -114,6 +121,65 @@ tempo_usage_tracker_bytes_received_created${labels} 1700000000
     const samples = parseExposition(expositionText(one.snapshot(), optionsOf(one)));
     expect(samples.filter(({ name }) => name === BYTES)).toEqual([
       { name: BYTES, labels: { service: '__overflow__', tenant: 't', tracker: TRACKER }, value: 15 },
+    ]);
+  });
+
+  test('says how many series there would be without the limit, for as long as they may still come', async () => {
+    const one = await new OneShard('t', 2).begin();
+    const demand = (): number | undefined =>
+      parseExposition(expositionText(one.snapshot(), optionsOf(one))).find(
+        ({ name }) => name === 'tempo_usage_tracker_series_demand_estimate',
+      )?.value;
+    const labels = (i: number): Labels => [['service', `s${i}`]];
+    await one.add('t', [[labels(0), 1, 1]]);
+    await one.show();
+    expect(demand()).toBe(1);
+    const many = Array.from({ length: 40 }, (_, i) => labels(i));
+    await one.add(
+      't',
+      many.map((series) => [series, 1, 1] as const),
+      { seen: many.slice(2) },
+    );
+    await one.show();
+    expect(Math.abs(demand()! - 40)).toBeLessThanOrEqual(4);
+    // What overflowed has a place by now: it is not counted twice.
+    await one.add('t', [[labels(0), 1, 1]], { seen: [labels(0), labels(1)] });
+    await one.show();
+    expect(Math.abs(demand()! - 40)).toBeLessThanOrEqual(4);
+    for (let minute = 0; minute < 20; minute++) {
+      one.nowMs += 60_000;
+      await one.add('t', [[labels(0), 1, 1]]);
+      await one.show();
+    }
+    expect(demand()).toBe(2);
+  });
+
+  test('shows of an account that is young 0 unattributed bytes, and of each dimension a line', async () => {
+    const one = await new OneShard('t', 9, ['a', 'b']).begin();
+    const lines = (forScraper: boolean) =>
+      parseExposition(expositionText(one.snapshot(forScraper), optionsOf(one)))
+        .filter(({ name }) => name === 'tempo_usage_tracker_unattributed_bytes_total')
+        .map(({ labels, value }) => [labels.dimension, value]);
+    await one.add('t', [
+      [
+        [
+          ['a', '__missing__'],
+          ['b', 'x'],
+        ],
+        7,
+        1,
+      ],
+    ]);
+    await one.show();
+    expect([lines(true), lines(false)]).toEqual([
+      [
+        ['a', 0],
+        ['b', 0],
+      ],
+      [
+        ['a', 7],
+        ['b', 0],
+      ],
     ]);
   });
 

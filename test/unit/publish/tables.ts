@@ -1,6 +1,8 @@
 /** Tables out of a memory ledger, for tests of what is written from them. */
+import { MISSING } from '../../../src/attribution/label-value.ts';
 import { encodeSeriesKey, type Labels, seriesId } from '../../../src/attribution/series-key.ts';
 import type { Clock } from '../../../src/ledger/clock.ts';
+import { LocalDemand } from '../../../src/ledger/demand.ts';
 import { markerField, shardOf } from '../../../src/ledger/keys.ts';
 import { MemoryLedger } from '../../../src/ledger/memory-ledger.ts';
 import { commitsOf } from '../../../src/publish/markers.ts';
@@ -16,6 +18,20 @@ export const settingsOf = (limit: number, dimensions: readonly string[]): Publis
   dimensionLabels: () => dimensions,
   measures: (tracker) => (tracker === 'records' ? [] : ['bytes', 'spans']),
 });
+
+const unattributedOf = (series: readonly (readonly [Labels, number, number])[]): ReadonlyMap<string, number> => {
+  const sums = new Map<string, number>();
+  for (const [labels, bytes] of series)
+    for (const [name, value] of labels) if (value === MISSING) sums.set(name, (sums.get(name) ?? 0) + bytes);
+  return sums;
+};
+
+/** What a worker sends of series that it saw overflow. */
+const marksOf = (series: readonly Labels[]): Buffer => {
+  const local = new LocalDemand(900, 0);
+  for (const labels of series) local.add(seriesId(encodeSeriesKey(labels)));
+  return local.take();
+};
 
 /** One shard with its reader. Virtual milliseconds pass only when the test says so. */
 export class OneShard {
@@ -69,13 +85,18 @@ export class OneShard {
   async add(
     tenant: string,
     series: readonly (readonly [Labels, number, number])[],
-    { replay = false, tracker = TRACKER, overflow = null as readonly number[] | null } = {},
+    {
+      replay = false,
+      tracker = TRACKER,
+      overflow = null as readonly number[] | null,
+      seen = [] as readonly Labels[],
+    } = {},
   ): Promise<void> {
     const keys = series.map(([labels]) => encodeSeriesKey(labels));
     const reply = await this.ledger.commit({
       shard: this.shard,
       maxTenants: 1000,
-      accounts: [{ tenant, tracker, measures: 2, limit: this.limit, staleS: 900 }],
+      accounts: [{ tenant, tracker, measures: 2, limit: this.limit, staleS: 900, demand: marksOf(seen) }],
       sections: [
         {
           field: FIELD,
@@ -89,6 +110,7 @@ export class OneShard {
               keys,
               values: Float64Array.from(series.flatMap(([, bytes, spans]) => [bytes, spans])),
               overflow: overflow && Float64Array.from(overflow),
+              unattributed: unattributedOf(series),
             },
           ],
         },
