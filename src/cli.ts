@@ -2,6 +2,8 @@
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
 import { check } from './commands/check.ts';
 import { type Command, type Io, UsageError } from './commands/command.ts';
+import { dlqFeed } from './commands/dlq-feed.ts';
+import { dlqList } from './commands/dlq-list.ts';
 import { explain } from './commands/explain.ts';
 import { health } from './commands/health.ts';
 import { helpOf, overview } from './commands/help.ts';
@@ -22,6 +24,8 @@ export const COMMANDS: readonly Command[] = [
   replay,
   explain,
   tail,
+  dlqList,
+  dlqFeed,
   migrate,
   stateInspect,
   stateVerify,

@@ -42,6 +42,15 @@ export type WatchRecords = {
   ): void;
 };
 
+/**
+ * What is done about a record that is to be discarded, beside counting it. False: it must wait, and so must what lies
+ * behind it; it is asked about again. Must not throw.
+ */
+export type SetAside = (reason: DiscardReason, record: SourceRecord, where: TopicPartition, detail: string) => boolean;
+
+/** What a record's schema says of it. `wait`: that is not known yet, and the record is asked about again. */
+export type SchemaVerdict = 'good' | 'wait' | { readonly reason: DiscardReason; readonly detail: string };
+
 export type PipelineOptions = {
   readonly tenants: TenantResolver;
   readonly settings: (tenant: string) => TenantSettings;
@@ -50,6 +59,10 @@ export type PipelineOptions = {
   readonly encoding?: (topic: string) => Encoding;
   /** `exact` where it is not given. */
   readonly accounting?: Accounting;
+  /** Nothing, where it is not given. */
+  readonly setAside?: SetAside;
+  /** Of a record that names a schema of a registry; must be quick, and not throw. Not asked where it is not given. */
+  readonly schemaOf?: (record: SourceRecord, where: TopicPartition) => SchemaVerdict;
   readonly watch: WatchRecords;
 };
 
@@ -106,22 +119,25 @@ export class Pipeline {
     if (record.value === null) return this.#discard('null_value', 'the value is null', record, where, sink);
     if (owner.kind === 'discard') return this.#discard(owner.reason, owner.text, record, where, sink);
     const shard = owner.kind === 'tenant' ? this.#shardOf(owner.tenant) : null;
-    if (shard !== null && !sink.wants(shard) && !sink.wants(RECORDS_SHARD)) return;
+    if (shard !== null && !sink.wants(shard) && !sink.wants(RECORDS_SHARD)) return true;
     if (this.#table.size >= TABLE_SLOTS || this.#table.footprint >= TABLE_BYTES) this.#table = this.#newTable();
 
     // decode
+    const schema = this.#options.schemaOf?.(record, where) ?? 'good';
+    if (schema === 'wait') return false;
+    if (schema !== 'good') return this.#discard(schema.reason, schema.detail, record, where, sink);
     const decoded = this.#decoder.decode(record.value, this.#options.encoding?.(where.topic) ?? 'auto');
     if (!Buffer.isBuffer(decoded)) return this.#refuse(decoded, record, where, sink);
 
     // attribute, gather
-    const malformed =
+    const outcome =
       owner.kind === 'regions'
         ? this.#gatherRegions(decoded, owner, record, where, sink)
         : this.#gatherWhole(decoded, owner.tenant, record, sink);
-    if (malformed !== null) this.#refuse(malformed, record, where, sink);
+    return typeof outcome === 'boolean' ? outcome : this.#refuse(outcome, record, where, sink);
   };
 
-  #gatherWhole(decoded: Buffer, tenant: string, record: SourceRecord, sink: RecordSink): Malformed | null {
+  #gatherWhole(decoded: Buffer, tenant: string, record: SourceRecord, sink: RecordSink): Malformed | true {
     const tally = this.#tally;
     const malformed = tally.attribute(decoded, this.#table, this.#table.plan(tenant));
     if (malformed !== null) return malformed;
@@ -134,7 +150,7 @@ export class Pipeline {
     const bytes = record.value!.length;
     this.#count('accepted', bytes, 1, sink);
     this.#options.watch.accepted(decoded.length, tally.spans, tally.clamped, bytes);
-    return null;
+    return true;
   }
 
   /** Nothing is gathered before all of the record is known to be sound: it is accepted or malformed as a whole. */
@@ -144,14 +160,11 @@ export class Pipeline {
     record: SourceRecord,
     where: TopicPartition,
     sink: RecordSink,
-  ): Malformed | null {
+  ): Malformed | boolean {
     const regions = this.#regions.read(decoded, tenants);
     if ('kind' in regions) return regions;
     const { owner } = regions.find((region) => region.owner.kind === 'tenant') ?? regions[0]!;
-    if (owner.kind === 'discard') {
-      this.#discard(owner.reason, owner.text, record, where, sink);
-      return null;
-    }
+    if (owner.kind === 'discard') return this.#discard(owner.reason, owner.text, record, where, sink);
     if (regions.every((region) => region.owner.kind === 'tenant' && region.owner.tenant === owner.tenant))
       return this.#gatherWhole(decoded, owner.tenant, record, sink);
 
@@ -173,7 +186,7 @@ export class Pipeline {
     }
     for (const [shard, slot, bytes, count] of held) sink.add(shard, this.#table, slot, bytes, count);
     this.#settleFates(decoded.length, regions, { spans, clamped }, record, where, sink);
-    return null;
+    return true;
   }
 
   /** Of a record with regions of somebody: it is accepted, but for the bytes of nobody's. */
@@ -202,14 +215,24 @@ export class Pipeline {
     this.#options.watch.accepted(decodedBytes - taken, spans, clamped, total);
   }
 
-  #refuse(refusal: Malformed | ForeignRecord, record: SourceRecord, where: TopicPartition, sink: RecordSink): void {
+  #refuse(refusal: Malformed | ForeignRecord, record: SourceRecord, where: TopicPartition, sink: RecordSink): boolean {
     const detail = refusal.kind === 'malformed' ? malformedText(refusal) : FOREIGN_TEXTS[refusal.format];
-    this.#discard(discardReasonOf(refusal), detail, record, where, sink);
+    return this.#discard(discardReasonOf(refusal), detail, record, where, sink);
   }
 
-  #discard(reason: DiscardReason, detail: string, record: SourceRecord, where: TopicPartition, sink: RecordSink): void {
+  /** What the ledger has counted as discarded has been set aside, too: the marker passed it only then. */
+  #discard(
+    reason: DiscardReason,
+    detail: string,
+    record: SourceRecord,
+    where: TopicPartition,
+    sink: RecordSink,
+  ): boolean {
+    const { setAside } = this.#options;
+    if (setAside !== undefined && sink.wants(RECORDS_SHARD) && !setAside(reason, record, where, detail)) return false;
     this.#count(reason, record.value?.length ?? 0, 1, sink);
     this.#options.watch.discarded(reason, record, where, detail);
+    return true;
   }
 
   #count(outcome: string, bytes: number, records: number, sink: RecordSink): void {

@@ -13,7 +13,9 @@ import { kafkaOptions, ledgerOptions } from './commands/reach.ts';
 import type { Config, ServerTls } from './config/config.ts';
 import type { Values } from './config/schema.ts';
 import { ServerFiles } from './config/server-files.ts';
+import { Intake } from './intake.ts';
 import type { SourceHandler } from './kafka/port.ts';
+import { openProducer } from './kafka/producer.ts';
 import { createKafkaSource, type KafkaSource } from './kafka/source.ts';
 import { sleep, systemClock, within } from './ledger/clock.ts';
 import { groupCommits } from './ledger/group-commits.ts';
@@ -45,6 +47,8 @@ const FIRST_RETRY_MS = 200;
 const LAST_RETRY_MS = 2_000;
 /** Of the time to stop, what publishing may take to end begun answers and hand over. */
 const RELEASE_SHARE = 0.3;
+/** What dead letters on their way may take. */
+const LETTERS_SHARE = 0.3;
 
 type AnyLedger = Ledger & LedgerReader & Leases;
 
@@ -93,6 +97,7 @@ class Service {
   readonly #isEmbedded: boolean;
   readonly #ledger: AnyLedger;
   readonly #source: KafkaSource;
+  readonly #intake: Intake;
   readonly #worker: Worker;
   readonly #publisher: Publisher;
   readonly #server: PublishServer;
@@ -120,20 +125,32 @@ class Service {
       changed: () => pipeline.settingsChanged(),
     });
     const { settings } = this.#overrides;
+    this.#intake = new Intake({
+      config: config.kafka,
+      source: this.#source,
+      producer: () => openProducer({ ...kafkaOptions(config), logger }),
+      isPaused: () => this.#worker.isPaused,
+      metrics,
+      logger,
+    });
+    const { setAside, unsettled } = this.#intake;
     const pipeline = new Pipeline({
       tenants: new TenantChain(config.tenants.from, config.tenants.default),
       settings,
       maxLabelValueLength: config.usage.maxLabelValueLengthBytes,
       encoding: topicEncodings(config),
       accounting: config.usage.accounting,
+      ...(setAside === undefined ? {} : { setAside }),
       watch: watchRecords(metrics, logger),
     });
+    const tell = watchWorker(metrics, logger, this.#health, this.#isEmbedded);
     this.#worker = new Worker({
       source: this.#source,
       ledger: this.#ledger,
       topics: config.kafka.topics,
       clock: systemClock,
       gather: pipeline.gather,
+      unsettled,
       tablesFootprint: () => pipeline.footprint,
       flushIntervalMs: config.ledger.flushIntervalMs,
       lookIntervalMs: LOOK_INTERVAL_MS,
@@ -142,7 +159,10 @@ class Service {
       fromBeginning: config.kafka.fromBeginning,
       onLoss: config.ledger.onLoss,
       patienceMs: PATIENCE_MS,
-      watch: watchWorker(metrics, logger, this.#health, this.#isEmbedded),
+      watch: (event) => {
+        if (event.kind === 'positioned') this.#intake.positioned(event);
+        tell(event);
+      },
       fatal: (error) => this.fault(error),
     });
     const publish = publishSettings(config, settings);
@@ -173,7 +193,10 @@ class Service {
       overrides: this.#overrides,
       metrics,
     });
-    metrics.onScrape(() => this.#standing.observe());
+    metrics.onScrape(() => {
+      this.#standing.observe();
+      this.#intake.observe();
+    });
     this.#files = new ServerFiles(config.server);
     this.#server = new PublishServer(
       {
@@ -213,7 +236,7 @@ class Service {
     this.#health.waitingFor = '';
     this.#publisher.start();
     this.#worker.start();
-    await this.#source.start(this.#handler());
+    await this.#source.start(this.#intake.guard(this.#handler()));
   }
 
   /** Within the configured bound. `orderly`: what was gathered is flushed and committed first. */
@@ -227,8 +250,10 @@ class Service {
     await settledWithin(left(), started);
     if (orderly) {
       await settledWithin(left(), this.#source.quiesce());
+      await settledWithin(left() * LETTERS_SHARE, this.#intake.idle());
       await this.#worker.drain(left() * (1 - RELEASE_SHARE));
     } else this.#worker.stop();
+    await settledWithin(left(), this.#intake.stop());
     await settledWithin(left(), this.#publisher.stop(left()));
     await settledWithin(left(), Promise.all([this.#source.stop(), this.#server.close(left())]));
     await settledWithin(left(), this.#ledger.close());

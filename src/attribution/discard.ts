@@ -11,6 +11,8 @@ export const DISCARD_REASONS = [
   'other_signal',
   'no_tenant',
   'invalid_tenant',
+  'unknown_schema',
+  'foreign_schema',
 ] as const;
 
 export type DiscardReason = (typeof DISCARD_REASONS)[number];

@@ -43,11 +43,25 @@ const examineTopics = async (source: Cluster, names: readonly string[]): Promise
   return [...found, ...missing];
 };
 
-/** Never rejects. */
-export const examineCluster = async (source: Cluster, names: readonly string[]): Promise<readonly Remark[]> => {
+/** `letters`: where dead letters are written to; empty: nowhere. */
+const examineLetters = async (source: Cluster, letters: string): Promise<readonly Remark[]> => {
+  if (letters === '') return [];
+  const [found] = await source.topics([letters]);
+  if (found === undefined)
+    return [refuse(`kafka.dead_letter_topic: there is no topic ${letters}; make it: the service does not`)];
+  return [good(`the dead-letter topic ${letters} has ${whole(found.partitions, 'partition')}`)];
+};
+
+/** Never rejects. `letters`: where dead letters are written to; empty: nowhere. */
+export const examineCluster = async (
+  source: Cluster,
+  names: readonly string[],
+  letters = '',
+): Promise<readonly Remark[]> => {
   try {
     const clusterId = await source.clusterId();
-    return [good(`Kafka answers, the cluster is ${clusterId}`), ...(await examineTopics(source, names))];
+    const topics = await examineTopics(source, names);
+    return [good(`Kafka answers, the cluster is ${clusterId}`), ...topics, ...(await examineLetters(source, letters))];
   } catch (error) {
     return [refuse(`Kafka cannot be asked: ${(error as Error).message}`)];
   }
@@ -56,7 +70,8 @@ export const examineCluster = async (source: Cluster, names: readonly string[]):
 export const examineKafka = async (config: Config): Promise<readonly Remark[]> => {
   const source = createKafkaSource({ ...kafkaOptions(config), callTimeoutMs: TIMEOUT_MS, logger: SILENT });
   try {
-    return await examineCluster(source, config.kafka.topics);
+    const { topics, onBadRecord, deadLetterTopic } = config.kafka;
+    return await examineCluster(source, topics, onBadRecord === 'dead_letter' ? deadLetterTopic : '');
   } finally {
     await source.stop();
   }

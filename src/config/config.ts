@@ -63,6 +63,11 @@ export type Config = {
     readonly encoding: Encoding;
     /** Of topics with another one. */
     readonly topicEncodings: readonly (readonly [topic: string, encoding: Encoding])[];
+    readonly onBadRecord: 'skip' | 'dead_letter' | 'stop';
+    /** Reasons of discards for which that is done. */
+    readonly badRecordReasons: readonly string[];
+    /** Empty: none. */
+    readonly deadLetterTopic: string;
     readonly fromBeginning: boolean;
     readonly tls: Tls | null;
     readonly sasl: Sasl | null;

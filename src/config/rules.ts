@@ -156,6 +156,15 @@ const encodingProblems = ({ kafka }: Values): readonly string[] =>
       : [`kafka.topic_encodings: "${topic}": must be one of ${ENCODINGS.join(', ')}`]),
   ]);
 
+const deadLetterProblems = ({ kafka }: Values): readonly string[] => [
+  ...(kafka.on_bad_record === 'dead_letter' && kafka.dead_letter_topic === ''
+    ? ['kafka.dead_letter_topic: must be set, since kafka.on_bad_record is dead_letter']
+    : []),
+  ...(kafka.dead_letter_topic !== '' && isConsumed(kafka.topics, kafka.dead_letter_topic)
+    ? [`kafka.dead_letter_topic: "${kafka.dead_letter_topic}" is one of kafka.topics: dead letters would be read again`]
+    : []),
+];
+
 type Rule = {
   /** Settings, or sections of them, that it looks at. */
   readonly of: readonly string[];
@@ -168,6 +177,7 @@ const RULES: readonly Rule[] = [
   { of: ['kafka.sasl'], problems: kafkaProblems },
   { of: ['kafka.topics'], problems: topicProblems },
   { of: ['kafka.topics', 'kafka.topic_encodings'], problems: encodingProblems },
+  { of: ['kafka.topics', 'kafka.on_bad_record', 'kafka.dead_letter_topic'], problems: deadLetterProblems },
   { of: ['redis'], problems: redisProblems },
   { of: ['kafka.session_timeout', 'ledger', 'publish', 'usage.cost_attribution'], problems: timeProblems },
   { of: ['tenants'], problems: tenantProblems },

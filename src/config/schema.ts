@@ -21,6 +21,20 @@ const HOST_PORT = new RegExp(`^(?:[A-Za-z0-9_.-]+|\\[[0-9A-Fa-f:.]+\\]):${PORT}$
 const MB = 1_048_576;
 const HOUR_MS = 3_600_000;
 
+/** The list of src/attribution/discard.ts, compared by a test. */
+const BAD_RECORD_REASONS = [
+  'null_value',
+  'malformed',
+  'not_otlp',
+  'jaeger',
+  'zipkin',
+  'other_signal',
+  'no_tenant',
+  'invalid_tenant',
+  'unknown_schema',
+  'foreign_schema',
+] as const;
+
 const file = (doc: string) => ({ doc, format: 'text', default: '' }) as const satisfies Setting;
 /** Its value may be the secret itself, put where a path belongs. */
 const secretFile = (doc: string) => ({ ...file(doc), sensitive: true }) as const satisfies Setting;
@@ -131,6 +145,27 @@ export const SETTINGS = {
       doc: 'Topic -> encoding, where it is not kafka.encoding.',
       format: 'map',
       default: [],
+    },
+    on_bad_record: {
+      doc: 'What is done about a record that cannot be counted: skip (it is counted by its reason), dead_letter (it is also written to kafka.dead_letter_topic, before anything behind it is settled), stop (its partition stands still before it, others go on).',
+      format: 'choice',
+      default: 'skip',
+      choices: ['skip', 'dead_letter', 'stop'],
+    },
+    bad_record_reasons: {
+      doc: 'Reasons for which kafka.on_bad_record does more than skip.',
+      format: 'list',
+      default: BAD_RECORD_REASONS,
+      required: true,
+      pattern: new RegExp(`^(?:${BAD_RECORD_REASONS.join('|')})$`),
+      expected: `some of ${BAD_RECORD_REASONS.join(', ')}`,
+    },
+    dead_letter_topic: {
+      doc: 'Topic for dead letters. It must exist, and be none of kafka.topics.',
+      format: 'text',
+      default: '',
+      pattern: /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$/,
+      expected: 'the name of a topic',
     },
     from_beginning: {
       doc: 'Where the group has no commit: start at the first record (true) or at the end (false). Partitions that are added later always start at their first record.',

@@ -24,6 +24,19 @@ export class Rebalancing extends Error {
   override readonly name = 'Rebalancing';
 }
 
+/** Nobody has taken what was to be written, or nobody has said so. The message says the way out where there is one. */
+export class Undelivered extends Error {
+  readonly code = 'UNDELIVERED';
+  override readonly name = 'Undelivered';
+  /** The topic takes no batch as large as this one. */
+  readonly isTooLarge: boolean;
+
+  constructor(message: string, options: ErrorOptions & { readonly isTooLarge?: boolean } = {}) {
+    super(message, options);
+    this.isTooLarge = options.isTooLarge ?? false;
+  }
+}
+
 export const UNDECODABLE_REASONS = ['corrupt', 'too_large', 'unknown_codec', 'old_format'] as const;
 export type UndecodableReason = (typeof UNDECODABLE_REASONS)[number];
 

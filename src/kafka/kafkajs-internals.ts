@@ -131,6 +131,9 @@ export const joinGroup = async (
   return (await broker.connectionPool.send({ ...made, response })) as JoinAnswer;
 };
 
+/** The checksum of record batches (Castagnoli's polynomial, which node:zlib does not have). */
+export const crc32c = load('kafkajs/src/protocol/recordBatch/crc32C/index.js') as (bytes: Buffer) => number;
+
 type RequestQueue = {
   readonly pending: readonly unknown[];
   readonly throttledUntil: number;

@@ -111,7 +111,7 @@ export class WireReader {
 
 /** Writes small requests. */
 export class WireWriter {
-  readonly #parts: Buffer[] = [];
+  readonly #parts: Uint8Array[] = [];
 
   get buffer(): Buffer {
     return Buffer.concat(this.#parts);
@@ -157,7 +157,12 @@ export class WireWriter {
     return this.raw(Buffer.from(bytes));
   }
 
-  raw(bytes: Buffer): this {
+  /** Zig-zag. */
+  varint(value: number): this {
+    return this.uvarint(value >= 0 ? value * 2 : -value * 2 - 1);
+  }
+
+  raw(bytes: Uint8Array): this {
     this.#parts.push(bytes);
     return this;
   }

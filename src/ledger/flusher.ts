@@ -1,5 +1,5 @@
 /** When what was gathered goes to the ledger, and which shards of it. */
-import type { RecordSource } from '../kafka/port.ts';
+import type { RecordSource, TopicPartition } from '../kafka/port.ts';
 import type { Bounds } from './bounds.ts';
 import type { Conversation } from './conversation.ts';
 import type { Lanes } from './lanes.ts';
@@ -15,6 +15,8 @@ export type FlusherOptions = {
   readonly rows: RowCount;
   readonly bounds: Bounds;
   readonly flushIntervalMs: number;
+  /** See `WorkerOptions`. */
+  readonly unsettled?: (where: TopicPartition) => number;
   /** So much is pending over all shards that nothing more may be gathered. */
   readonly isFull: () => boolean;
   readonly active: () => Iterable<PartitionState>;
@@ -63,7 +65,8 @@ export class Flusher {
     const gathered = [...active()].map((state) => {
       if (shards === 'everything') state.pending.sealAll(state.next);
       else state.pending.sealFirst(shards, state.next);
-      return { state, epoch: state.epoch, to: state.next };
+      const unsettled = this.#options.unsettled?.(state) ?? Number.POSITIVE_INFINITY;
+      return { state, epoch: state.epoch, to: Math.min(state.next, unsettled) };
     });
     if (gathered.length === 0) return;
     const names = [...new Set(gathered.map(({ state }) => state.topic))];

@@ -44,8 +44,11 @@ export type RecordSink = {
   add(shard: number, table: SeriesTable, slot: number, first: number, second: number): void;
 };
 
-/** Decodes and attributes a record into a sink. Pure but for what it interns. */
-export type Gather = (record: SourceRecord, where: TopicPartition, sink: RecordSink) => void;
+/**
+ * Decodes and attributes a record into a sink. Pure but for what it interns. False: nothing was added; the record, and
+ * all that lies behind it in its partition, must wait, and is offered again when it is fetched again.
+ */
+export type Gather = (record: SourceRecord, where: TopicPartition, sink: RecordSink) => boolean;
 
 export type WorkerOptions = {
   readonly source: RecordSource;
@@ -54,6 +57,11 @@ export type WorkerOptions = {
   readonly topics: readonly string[];
   readonly clock: Clock;
   readonly gather: Gather;
+  /**
+   * The lowest offset gathered of the partition that the ledger must not be told of yet; infinite where there is none,
+   * which is so where this is not given.
+   */
+  readonly unsettled?: (where: TopicPartition) => number;
   /** Bytes that the series tables hold at present. */
   readonly tablesFootprint: () => number;
   readonly flushIntervalMs: number;
@@ -268,7 +276,7 @@ export class Worker {
         this.#wakeLoop();
         if (!(await this.#throttle.room()) || isOver()) return false;
       }
-      this.#gather(state, record);
+      if (!this.#gather(state, record)) return false;
       records++;
       bytes += record.value?.length ?? 0;
       if (records < TURN_RECORDS && bytes < TURN_BYTES) continue;
@@ -284,15 +292,16 @@ export class Worker {
 
   // ---- gathering
 
-  #gather(state: PartitionState, record: SourceRecord): void {
+  #gather(state: PartitionState, record: SourceRecord): boolean {
     state.advance(record.offset);
     this.#current = state;
     this.#offset = record.offset;
-    this.#options.gather(record, state, this.#sink);
+    if (!this.#options.gather(record, state, this.#sink)) return false;
     state.advance(record.offset + 1);
     state.lastTimestampMs = record.timestampMs;
     for (const shard of this.#largeShards) state.pending.seal(shard, state.next);
     this.#largeShards.length = 0;
+    return true;
   }
 
   #add(shard: number, table: SeriesTable, slot: number, first: number, second: number): void {

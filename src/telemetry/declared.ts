@@ -11,6 +11,13 @@ export type Declared =
       readonly label: string;
       readonly values: readonly string[];
     }
+  | {
+      readonly type: 'gauge-by';
+      readonly name: string;
+      readonly help: string;
+      readonly label: string;
+      readonly values: readonly string[];
+    }
   | { readonly type: 'partition-gauge'; readonly name: string; readonly help: string }
   | { readonly type: 'histogram'; readonly name: string; readonly help: string; readonly buckets: readonly number[] }
   | { readonly type: 'info'; readonly name: string; readonly help: string; readonly labels: readonly string[] };
@@ -23,6 +30,7 @@ export type Count = {
 };
 export type CountBy<V extends string> = { add(value: V, amount?: number): void };
 export type Level = { set(value: number): void };
+export type LevelBy<V extends string> = { set(which: V, value: number): void };
 export type PartitionLevel = {
   set(topic: string, partition: number, value: number): void;
   /** The partition left: its series goes. */
@@ -37,13 +45,15 @@ export type FacadeOf<D> = D extends { readonly type: 'counter' }
     ? Level
     : D extends { readonly type: 'counter-by'; readonly values: readonly (infer V extends string)[] }
       ? CountBy<V>
-      : D extends { readonly type: 'partition-gauge' }
-        ? PartitionLevel
-        : D extends { readonly type: 'histogram' }
-          ? Distribution
-          : D extends { readonly type: 'info'; readonly labels: readonly (infer L extends string)[] }
-            ? Info<L>
-            : never;
+      : D extends { readonly type: 'gauge-by'; readonly values: readonly (infer V extends string)[] }
+        ? LevelBy<V>
+        : D extends { readonly type: 'partition-gauge' }
+          ? PartitionLevel
+          : D extends { readonly type: 'histogram' }
+            ? Distribution
+            : D extends { readonly type: 'info'; readonly labels: readonly (infer L extends string)[] }
+              ? Info<L>
+              : never;
 
 export type Facade<T extends Readonly<Record<string, Declared>>> = { readonly [K in keyof T]: FacadeOf<T[K]> };
 
@@ -71,6 +81,12 @@ const countBy = (declared: Declared & { type: 'counter-by' }, registers: Registr
       if (positive(amount)) counter.inc({ [declared.label]: value }, amount);
     },
   };
+};
+
+const levelBy = (declared: Declared & { type: 'gauge-by' }, registers: Registry[]): LevelBy<string> => {
+  const gauge = new Gauge({ ...spec(declared, registers), labelNames: [declared.label] });
+  for (const value of declared.values) gauge.set({ [declared.label]: value }, 0);
+  return { set: (which, value) => gauge.set({ [declared.label]: which }, value) };
 };
 
 const partitionLevel = (declared: Declared, registers: Registry[]): PartitionLevel => {
@@ -105,6 +121,8 @@ const make = (declared: Declared, registers: Registry[]): unknown => {
     }
     case 'counter-by':
       return countBy(declared, registers);
+    case 'gauge-by':
+      return levelBy(declared, registers);
     case 'partition-gauge':
       return partitionLevel(declared, registers);
     case 'info':

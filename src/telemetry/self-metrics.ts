@@ -12,10 +12,15 @@ export const DISCARD_REASONS = [
   'other_signal',
   'no_tenant',
   'invalid_tenant',
+  'unknown_schema',
+  'foreign_schema',
 ] as const;
 
 /** Why what was gathered of a partition was dropped and read again: the list of src/ledger/worker-events.ts. */
 export const DROP_CAUSES = ['marker_moved', 'shard_absent', 'marker_absent', 'topic_changed', 'out_of_range'] as const;
+
+/** Why a partition is not read while others are: the list of src/kafka/holds.ts. */
+export const HOLD_CAUSES = ['dead_letter', 'bad_record', 'schema'] as const;
 
 /** What keeps the source from reading: the list of src/kafka/trouble.ts. */
 export const SOURCE_TROUBLES = [
@@ -35,6 +40,8 @@ const partitionGauge = (name: string, help: string) =>
   ({ type: 'partition-gauge', name: PREFIX + name, help }) as const;
 const counterBy = <const V extends readonly string[]>(name: string, help: string, label: string, values: V) =>
   ({ type: 'counter-by', name: PREFIX + name, help, label, values }) as const;
+const gaugeBy = <const V extends readonly string[]>(name: string, help: string, label: string, values: V) =>
+  ({ type: 'gauge-by', name: PREFIX + name, help, label, values }) as const;
 const histogram = (name: string, help: string, buckets: readonly number[]) =>
   ({ type: 'histogram', name: PREFIX + name, help, buckets }) as const;
 const info = <const L extends readonly string[]>(name: string, help: string, labels: L) =>
@@ -63,6 +70,17 @@ export const DECLARED = {
     DISCARD_REASONS,
   ),
   bytesDiscarded: counterBy('bytes_discarded_total', 'Bytes of the values of these.', 'reason', DISCARD_REASONS),
+  deadLetters: counter('dead_letters_total', 'Discarded records that were written to the dead-letter topic.'),
+  deadLetterFailures: counter(
+    'dead_letter_failures_total',
+    'Times that dead letters could not be delivered; they are tried again, and their partition waits.',
+  ),
+  heldPartitions: gaugeBy(
+    'held_partitions',
+    'Partitions held by this replica that are not read while others are, by cause. Alert.',
+    'cause',
+    HOLD_CAUSES,
+  ),
   lagRecords: partitionGauge('lag_records', 'Records between what is gathered and the end of the partition.'),
   lagSeconds: partitionGauge('lag_seconds', 'Age of the last gathered record, 0 at the end of the partition.'),
   assignedPartitions: gauge('assigned_partitions', 'Partitions that this replica holds.'),

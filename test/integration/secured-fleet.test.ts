@@ -11,13 +11,14 @@ import { AclOperationTypes, AclPermissionTypes, AclResourceTypes, ResourcePatter
 import { stringify } from 'yaml';
 import { type Certificate, selfSigned } from '../support/certificate.ts';
 import { type Fleet, killReplica, startFleet } from '../support/fleet.ts';
+import { plainRecord } from '../support/fleet-records.ts';
 import { REDIS_USER, shippedUser } from '../support/redis-users.ts';
 import { type KafkaCluster, startKafka } from '../support/services/kafka.ts';
 import { addScramUser, runShippedAcls } from '../support/services/kafka-tools.ts';
 import { freePort } from '../support/services/ports.ts';
 import { removeScratch, scratchDirectory } from '../support/services/process.ts';
 import type { Replica, ReplicaConfig } from '../support/services/replica.ts';
-import { withAdmin } from '../support/topics.ts';
+import { createTopic, endOffsets, withAdmin } from '../support/topics.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const MAIN = join(import.meta.dirname, '../../dist/main.js');
@@ -28,6 +29,8 @@ const SECRETS = {
   admin: 'canary-administrators-token',
   metrics: 'canary-scrapers-token',
 };
+
+const LETTERS = 'letters';
 
 const own = selfSigned();
 const another = selfSigned();
@@ -63,6 +66,8 @@ const secured = (): ReplicaConfig => ({
     brokers: kafka.securedBrokers,
     tls: TLS,
     sasl: { mechanism: 'scram-sha-512', username: USER, password_file: files.kafkaPassword },
+    on_bad_record: 'dead_letter',
+    dead_letter_topic: LETTERS,
   },
   redis: {
     url: `rediss://localhost:${redisPort}`,
@@ -105,6 +110,7 @@ const grant = (): Promise<void> =>
     principal: `User:${USER}`,
     topics: fleet.topic,
     group: fleet.group,
+    deadLetters: LETTERS,
   });
 
 let commands = 0;
@@ -160,6 +166,7 @@ beforeAll(async () => {
       'ssl.truststore.certificates': trust(own),
     },
   });
+  await createTopic(kafka.brokers, LETTERS);
   await addScramUser(kafka.brokers[0]!, USER, SECRETS.kafka);
   fleet = await startFleet({
     name: 'secured',
@@ -220,6 +227,17 @@ describe('with exactly the rights that are shipped', () => {
     await flow.end();
     await fleet.settle(60_000);
   }, 120_000);
+
+  test('a bad record is written to the dead-letter topic', async () => {
+    const record = { ...plainRecord('acme', '/'), tenant: null, discard: 'null_value' as const, spans: 0 };
+    await fleet.send({ ...record, value: null, series: new Set() });
+    await fleet.settle();
+    const discarded = [...fleet.truth.discarded.values()].reduce((sum, { records }) => sum + records, 0);
+    // Traffic has bad records, too; those that the death of a replica had read again may have two letters.
+    const [letters] = await endOffsets(kafka.brokers, LETTERS);
+    expect(letters).toBeGreaterThanOrEqual(discarded);
+    expect(letters).toBeLessThanOrEqual(2 * discarded);
+  }, 60_000);
 
   test.each([
     ['/usage_metrics', '', 401],

@@ -122,6 +122,16 @@ const CONSUMPTION: readonly AlertCase[] = [
     firing: [GROUP],
   },
   {
+    alert: 'TracetallyPartitionHeld',
+    series: {
+      ...onJobs('held_partitions', '0x10 1x50', '0x10 1x3 0x47', ',cause="dead_letter"'),
+      ...onJobs('held_partitions', '0x60', '0x60', ',cause="bad_record"'),
+    },
+    silentAt: '12m',
+    firesAt: '20m',
+    firing: [{ ...GROUP, cause: 'dead_letter' }],
+  },
+  {
     alert: 'TracetallyDiscards',
     series: {
       ...onJobs('records_discarded_total', '0x20 0+10x60', '0+1x80', ',reason="malformed"'),

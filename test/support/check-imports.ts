@@ -15,6 +15,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   service: ['*'],
   standing: ['api', 'ledger', 'overrides', 'publish', 'telemetry', 'observe'],
   observe: ['ledger', 'attribution', 'overrides', 'telemetry', 'pipeline'],
+  intake: ['kafka', 'attribution', 'config', 'pipeline', 'telemetry'],
   pipeline: ['otlp', 'attribution', 'ledger', 'telemetry'],
   publish: ['ledger', 'attribution', 'telemetry'],
   api: ['publish', 'overrides', 'config', 'attribution', 'telemetry'],

@@ -21,6 +21,8 @@ export type FleetOptions = {
   /** Replicas to begin with; 2 where it is not said. */
   readonly replicas?: number;
   readonly partitions?: number;
+  /** Copies of the topic; 1 where it is not said. */
+  readonly topicReplicas?: number;
   /** False: the test makes it. */
   readonly createTopic?: boolean;
   /** Settings of the topic. */
@@ -140,7 +142,11 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
   };
   try {
     if (options.createTopic !== false)
-      await createTopic(brokers, name, { partitions, config: options.topicConfig ?? {} });
+      await createTopic(brokers, name, {
+        partitions,
+        replicas: options.topicReplicas ?? 1,
+        config: options.topicConfig ?? {},
+      });
     for (let i = 0; i < (options.replicas ?? 2); i += 1) await add();
     await ready();
   } catch (error) {

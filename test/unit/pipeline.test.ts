@@ -294,3 +294,49 @@ describe('a record whose resources name its tenants', () => {
     );
   });
 });
+
+describe('a record that is set aside', () => {
+  const asked: string[] = [];
+  let answer = true;
+  const careful = new Pipeline({
+    tenants: new TenantChain([{ kind: 'header', name: 'X-Scope-OrgID' }], ''),
+    settings: () => ({ trackers: [] }),
+    maxLabelValueLength: 2048,
+    watch: { accepted: () => {}, discarded: (reason) => discards.push(reason), regionDiscarded: () => {} },
+    setAside: (reason) => {
+      asked.push(reason);
+      return answer;
+    },
+  });
+  const where = { topic: 'otlp_spans', partition: 0 };
+  const BAD = record(Buffer.from('no OTLP'), 'acme');
+
+  test('waits as long as it must, with nothing counted or told, and is counted once then', () => {
+    discards.length = asked.length = 0;
+    const rows = new Rows();
+    answer = false;
+    expect(careful.gather(BAD, where, rows)).toBe(false);
+    expect([rows.rows, discards, asked]).toEqual([[], [], ['not_otlp']]);
+    answer = true;
+    expect(careful.gather(BAD, where, rows)).toBe(true);
+    expect(rows.of(RECORDS_TENANT)).toHaveLength(1);
+    expect(discards).toEqual(['not_otlp']);
+  });
+
+  test('is not set aside again where the ledger has counted it: no marker passed it before', () => {
+    asked.length = 0;
+    answer = false;
+    const rows = new Rows();
+    rows.unwanted.add(shardOf(RECORDS_TENANT));
+    expect(careful.gather(BAD, where, rows)).toBe(true);
+    expect(asked).toEqual([]);
+  });
+
+  test('a record that is good is nobody asked about', () => {
+    asked.length = 0;
+    expect(careful.gather(record(encodeRequest({ resourceSpans: [] }, 'ascending'), 'acme'), where, new Rows())).toBe(
+      true,
+    );
+    expect(asked).toEqual([]);
+  });
+});

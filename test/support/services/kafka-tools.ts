@@ -22,7 +22,13 @@ export async function addScramUser(broker: string, user: string, password: strin
 /** Runs deploy/kafka/acls.sh with the real kafka-acls. `dir`: a scratch directory. */
 export async function runShippedAcls(
   dir: string,
-  settings: { readonly broker: string; readonly principal: string; readonly topics: string; readonly group: string },
+  settings: {
+    readonly broker: string;
+    readonly principal: string;
+    readonly topics: string;
+    readonly group: string;
+    readonly deadLetters?: string;
+  },
 ): Promise<void> {
   const { java, jars } = await installKafka();
   const program = join(dir, 'kafka-acls.sh');
@@ -36,6 +42,7 @@ export async function runShippedAcls(
       PRINCIPAL: settings.principal,
       TOPICS: settings.topics,
       GROUP: settings.group,
+      DEAD_LETTER_TOPIC: settings.deadLetters ?? '',
     },
   });
 }

@@ -251,6 +251,24 @@ describe('a configuration that is wrong is refused with the place and the reason
     ['a pattern without a group', 'tenants: { from: ["topic:^a"] }', {}, 'tenants.from: "topic:^a" needs a group'],
     ['an encoding', 'kafka: { encoding: proto }', {}, 'kafka.encoding: must be one of auto, otlp_proto'],
     [
+      'dead letters without a topic',
+      'kafka: { on_bad_record: dead_letter }',
+      {},
+      'kafka.dead_letter_topic: must be set, since kafka.on_bad_record is dead_letter',
+    ],
+    [
+      'dead letters that would be read again',
+      'kafka: { topics: ["^otlp"], dead_letter_topic: otlp_dead }',
+      {},
+      'kafka.dead_letter_topic: "otlp_dead" is one of kafka.topics: dead letters would be read again',
+    ],
+    [
+      'a reason that is none',
+      'kafka: { bad_record_reasons: [malformed, ugly] }',
+      {},
+      'kafka.bad_record_reasons: must hold some of null_value',
+    ],
+    [
       'the encoding of another topic',
       'kafka: { topic_encodings: { other: otlp_json } }',
       {},

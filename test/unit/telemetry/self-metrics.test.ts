@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { DISCARD_REASONS as RECORD_REASONS } from '../../../src/attribution/discard.ts';
+import { HOLD_CAUSES as INTAKE_CAUSES } from '../../../src/kafka/holds.ts';
 import { SOURCE_TROUBLES as READER_TROUBLES } from '../../../src/kafka/trouble.ts';
 import { DROP_CAUSES as WORKER_CAUSES } from '../../../src/ledger/worker-events.ts';
 import {
@@ -9,6 +10,7 @@ import {
   DECLARED,
   DISCARD_REASONS,
   DROP_CAUSES,
+  HOLD_CAUSES,
   SOURCE_TROUBLES,
 } from '../../../src/telemetry/self-metrics.ts';
 
@@ -45,6 +47,7 @@ describe('the names', () => {
     expect(DISCARD_REASONS).toEqual(RECORD_REASONS);
     expect(DROP_CAUSES).toEqual(WORKER_CAUSES);
     expect(SOURCE_TROUBLES).toEqual(READER_TROUBLES);
+    expect(HOLD_CAUSES).toEqual(INTAKE_CAUSES);
   });
 });
 
@@ -61,7 +64,7 @@ describe('the exposition', () => {
       const series =
         declared.type === 'counter' || declared.type === 'gauge'
           ? [declared.name]
-          : declared.type === 'counter-by'
+          : declared.type === 'counter-by' || declared.type === 'gauge-by'
             ? declared.values.map((value) => `${declared.name}{${declared.label}="${value}"}`)
             : declared.type === 'histogram'
               ? [`${declared.name}_count`, `${declared.name}_bucket{le="+Inf"}`]
