@@ -59,6 +59,14 @@ export const watchOverrides = (metrics: SelfMetrics, logger: Logger): WatchOverr
     metrics.overridesInfo.set({ sha256 });
     logger.info({ sha256, tenants: blocks.size }, 'overrides_taken');
   },
+  userLooked: (problems) => {
+    metrics.userOverridesFailed.set(problems.length === 0 ? 0 : 1);
+    if (problems.length > 0) logger.limited('user_overrides_refused').error({ problems }, 'user_overrides_refused');
+  },
+  userTaken: (tenants) => {
+    metrics.userOverrides.set(tenants);
+    logger.info({ tenants }, 'user_overrides_taken');
+  },
 });
 
 export const watchWorker = (metrics: SelfMetrics, logger: Logger, health: Health, isEmbedded: boolean): WatchWorker => {

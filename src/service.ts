@@ -7,6 +7,7 @@
  */
 import { randomBytes, X509Certificate } from 'node:crypto';
 import { hostname } from 'node:os';
+import { type OverridesApiDeps, overridesApi } from './api/overrides-api.ts';
 import { statusPages } from './api/status-pages.ts';
 import { TenantChain } from './attribution/tenant.ts';
 import { kafkaOptions, ledgerOptions } from './commands/reach.ts';
@@ -18,12 +19,14 @@ import type { SourceHandler } from './kafka/port.ts';
 import { openProducer } from './kafka/producer.ts';
 import { createKafkaSource, type KafkaSource } from './kafka/source.ts';
 import { sleep, systemClock, within } from './ledger/clock.ts';
+import type { Documents } from './ledger/documents.ts';
 import { groupCommits } from './ledger/group-commits.ts';
 import { maxTenantsPerShard, RECORDS_MEASURES, RECORDS_TRACKER } from './ledger/keys.ts';
+import { MemoryDocuments } from './ledger/memory-documents.ts';
 import { MemoryLedger } from './ledger/memory-ledger.ts';
 import type { Leases, Ledger, LedgerReader } from './ledger/port.ts';
 import { LedgerRefused } from './ledger/port.ts';
-import { openRedisLedger } from './ledger/redis-ledger.ts';
+import { openRedisLedger, type RedisLedgerOptions } from './ledger/redis-ledger.ts';
 import { isTemporary } from './ledger/temporary.ts';
 import { Worker } from './ledger/worker.ts';
 import { type Health, watchOverrides, watchRecords, watchWorker } from './observe.ts';
@@ -113,7 +116,10 @@ class Service {
     this.#metrics = metrics;
     const redis = ledgerOptions(config);
     this.#isEmbedded = redis === null;
-    this.#ledger = redis === null ? embeddedLedger() : openRedisLedger(redis);
+    const { ledger, documents } = redis === null ? embeddedLedger() : redisLedger(redis);
+    this.#ledger = ledger;
+    const { userConfigurable } = config.overrides;
+    const store = userConfigurable.enabled ? documents : null;
     this.#source = createKafkaSource({
       ...kafkaOptions(config),
       logger,
@@ -121,6 +127,7 @@ class Service {
     });
     this.#overrides = new TenantOverrides({
       config,
+      store,
       watch: watchOverrides(metrics, logger),
       changed: () => pipeline.settingsChanged(),
     });
@@ -210,12 +217,15 @@ class Service {
         selfMetrics: async () => ({ contentType: metrics.contentType, body: await metrics.text() }),
         ready: () => this.#standing.readiness(),
         live: () => ({ ok: !this.#isFaulty, reasons: this.#isFaulty ? ['stopping on a fault'] : [] }),
-        endpoints: statusPages({
-          values,
-          overrides: this.#overrides,
-          services: () => this.#standing.services(),
-          endpoints: () => this.#server.paths,
-        }),
+        endpoints: [
+          ...statusPages({
+            values,
+            overrides: this.#overrides,
+            services: () => this.#standing.services(),
+            endpoints: () => this.#server.paths,
+          }),
+          ...(store === null ? [] : [overridesApi(overridesApiDeps(config, store, this.#overrides, logger))]),
+        ],
         scraped: (seconds) => metrics.scrapeSeconds.observe(seconds),
         log: logger,
       },
@@ -231,6 +241,8 @@ class Service {
     await this.#untilDone('Kafka: the id of the cluster', async () => {
       const clusterId = await this.#source.clusterId();
       await this.#claimLedger(clusterId);
+      this.#health.waitingFor = 'what tenants set for themselves';
+      await this.#overrides.startUsers();
     });
     if (this.#health.stopping) return;
     this.#health.waitingFor = '';
@@ -360,8 +372,30 @@ const serverOptions = ({ server }: Config): ServerOptions => ({
   answerWithinMs: server.answerTimeoutMs,
 });
 
-const embeddedLedger = (): MemoryLedger =>
-  new MemoryLedger({ nowUs: () => Math.round(performance.timeOrigin * 1000 + performance.now() * 1000) });
+type Opened = { readonly ledger: AnyLedger; readonly documents: Documents };
+
+const embeddedLedger = (): Opened => {
+  const nowUs = (): number => Math.round(performance.timeOrigin * 1000 + performance.now() * 1000);
+  return { ledger: new MemoryLedger({ nowUs }), documents: new MemoryDocuments(nowUs) };
+};
+
+const redisLedger = (options: RedisLedgerOptions): Opened => {
+  const ledger = openRedisLedger(options);
+  return { ledger, documents: ledger.documents };
+};
+
+const overridesApiDeps = (
+  { tenants, overrides: { userConfigurable } }: Config,
+  store: Documents,
+  overrides: TenantOverrides,
+  log: Logger,
+): OverridesApiDeps => ({
+  store,
+  overrides,
+  defaultTenant: tenants.default,
+  checkConflicts: userConfigurable.checkConflicts,
+  log,
+});
 
 const publishSettings = (config: Config, settings: SettingsOf): PublishSettings => {
   const trackerOf = ({ tenant, tracker }: { tenant: string; tracker: string }) =>

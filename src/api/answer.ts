@@ -23,4 +23,12 @@ export const errorAnswer = (status: number, error: string): Answered => ({
   body: `${JSON.stringify({ error })}\n`,
 });
 
+/** As Tempo answers where there is nothing to say. */
+export const emptyAnswer = (status: number, headers: Readonly<Record<string, string>> = {}): Answered => ({
+  status,
+  headers,
+  contentType: 'text/plain; charset=utf-8',
+  body: '',
+});
+
 export const wantsJson = ({ accept = '' }: IncomingHttpHeaders): boolean => /\bapplication\/json\b/i.test(accept);

@@ -73,8 +73,9 @@ const overrides = (deps: StatusDeps): string => {
     ...(file === '' ? [] : [`sha256 of what is in force: ${sha256}`]),
     ...problems.map((text) => `problem: ${inOneLine(text)}`),
   ];
-  const rows = tenants.map(({ name, inFile }) => [name, inFile ? 'yes' : 'no']);
-  return `${lines.join('\n')}\n\n${table(['tenant', 'runtime overrides'], rows)}\n`;
+  const yes = (is: boolean): string => (is ? 'yes' : 'no');
+  const rows = tenants.map(({ name, inFile, byUser }) => [name, yes(inFile), yes(byUser)]);
+  return `${lines.join('\n')}\n\n${table(['tenant', 'runtime overrides', 'user-configurable overrides'], rows)}\n`;
 };
 
 const overridesAsJson = (deps: StatusDeps): Answered => {
@@ -84,18 +85,21 @@ const overridesAsJson = (deps: StatusDeps): Answered => {
     file,
     sha256,
     problems,
-    tenants: tenants.map(({ name, inFile }) => ({
+    tenants: tenants.map(({ name, inFile, byUser }) => ({
       name,
       has_runtime_overrides: inFile,
-      has_user_configurable_overrides: false,
+      has_user_configurable_overrides: byUser,
     })),
   });
 };
 
 const tenantOverrides = (deps: StatusDeps, { rest: tenant, headers }: Asked): Answered => {
-  const { source, entry, effective } = deps.overrides.describe(tenant);
+  const { source, entry, user: own, effective } = deps.overrides.describe(tenant);
   const runtime = entry === null ? '' : stringify(entry);
-  const user = 'User-configurable overrides not enabled';
+  const none = deps.overrides.hasUsers
+    ? 'No user-configurable overrides set'
+    : 'User-configurable overrides not enabled';
+  const user = own === null ? none : stringify(own);
   if (wantsJson(headers))
     return jsonAnswer({
       now: new Date().toISOString(),

@@ -39,7 +39,7 @@ const serverOptions = (
 };
 
 /** Null where the ledger is embedded. */
-export const ledgerOptions = ({ redis }: Config): RedisLedgerOptions | null => {
+export const ledgerOptions = ({ redis, overrides }: Config): RedisLedgerOptions | null => {
   if (redis.server.kind === 'embedded') return null;
   return {
     ...serverOptions(redis.server),
@@ -47,5 +47,6 @@ export const ledgerOptions = ({ redis }: Config): RedisLedgerOptions | null => {
     ...(redis.password === '' ? {} : { password: redis.password }),
     ...(redis.tls === null ? {} : { tls: tlsOptions(redis.tls) }),
     keyPrefix: redis.keyPrefix,
+    usesDocuments: overrides.userConfigurable.enabled,
   };
 };

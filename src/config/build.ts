@@ -141,6 +141,11 @@ export const build = (values: Values, contents: Contents): Config => ({
     },
     perTenantOverrideConfig: values.overrides.per_tenant_override_config,
     perTenantOverridePeriodMs: values.overrides.per_tenant_override_period,
+    userConfigurable: {
+      enabled: values.overrides.user_configurable_overrides.enabled,
+      pollIntervalMs: values.overrides.user_configurable_overrides.poll_interval,
+      checkConflicts: values.overrides.user_configurable_overrides.api.check_for_conflicting_runtime_overrides,
+    },
     merge: values.overrides.merge,
   },
   publish: {

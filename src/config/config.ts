@@ -117,6 +117,12 @@ export type Config = {
     /** File with the settings of tenants. Empty: none. */
     readonly perTenantOverrideConfig: string;
     readonly perTenantOverridePeriodMs: number;
+    /** What tenants set for themselves. */
+    readonly userConfigurable: {
+      readonly enabled: boolean;
+      readonly pollIntervalMs: number;
+      readonly checkConflicts: boolean;
+    };
     readonly merge: 'block' | 'fields';
   };
   readonly publish: {

@@ -346,6 +346,27 @@ export const SETTINGS = {
       min: 100,
       max: HOUR_MS,
     },
+    user_configurable_overrides: {
+      enabled: {
+        doc: 'Let tenants set dimensions for themselves, by /api/overrides (docs/overrides.md). Stored in Redis; with an embedded ledger in memory, so that it ends with the process.',
+        format: 'flag',
+        default: false,
+      },
+      poll_interval: {
+        doc: 'How often a replica looks at what is stored; the one that took a change has it at once.',
+        format: 'duration',
+        default: '5s',
+        min: 100,
+        max: HOUR_MS,
+      },
+      api: {
+        check_for_conflicting_runtime_overrides: {
+          doc: 'Refuse the first document of a tenant whose entry of the file, or the wildcard, has dimensions.',
+          format: 'flag',
+          default: false,
+        },
+      },
+    },
     merge: {
       doc: "block: a tenant's entry stands for all settings, as in Tempo; what it leaves out is not taken from the wildcard or the defaults. fields: it is.",
       format: 'choice',

@@ -20,7 +20,7 @@ const KNOWN = new Set(ROWS.map(({ path }) => path));
 /** Names of Tempo's own groups and topics say nothing about ours, its producer's settings neither. */
 const WHY: Readonly<Record<string, string>> = {
   'ingest.kafka.consumer_group': "a group of one's own is needed: with Tempo's, each would read only a part",
-  'overrides.user_configurable_overrides': 'there is no API for overrides yet; per_tenant_override_config is read',
+  'overrides.user_configurable_overrides.client.backend': 'what tenants set for themselves is stored in Redis',
 };
 const SERVER = "Tracetally's own address is server.host and server.port";
 const SECTIONS: Readonly<Record<string, string>> = { server: SERVER, stream_over_http_enabled: SERVER };
@@ -40,6 +40,12 @@ const COPIED: readonly (readonly [theirs: string, ours: string, change?: (value:
   ['overrides.cost_attribution.max_cardinality', 'overrides.defaults.cost_attribution.max_cardinality'],
   ['overrides.per_tenant_override_config', 'overrides.per_tenant_override_config'],
   ['overrides.per_tenant_override_period', 'overrides.per_tenant_override_period'],
+  ['overrides.user_configurable_overrides.enabled', 'overrides.user_configurable_overrides.enabled'],
+  ['overrides.user_configurable_overrides.poll_interval', 'overrides.user_configurable_overrides.poll_interval'],
+  [
+    'overrides.user_configurable_overrides.api.check_for_conflicting_runtime_overrides',
+    'overrides.user_configurable_overrides.api.check_for_conflicting_runtime_overrides',
+  ],
   ['ingest.kafka.address', 'kafka.brokers', (value) => String(value).split(',')],
   ['ingest.kafka.topic', 'kafka.topics', (value) => [value]],
   ['ingest.kafka.client_id', 'kafka.client_id'],

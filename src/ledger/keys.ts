@@ -64,6 +64,11 @@ export const accountOf = (member: string): AccountName => {
 /** The field of `:meta` that counts the tenants of a tracker which took a place. */
 export const trackerCount = (tracker: string): string => `tenants:${encodeName(tracker)}`;
 
+/** The field of a document among others; reversed by `documentName`. Never a field of another use. */
+export const documentField = (name: string): string => `of:${encodeName(name)}`;
+
+export const documentName = (field: string): string => decodeName(field.slice('of:'.length));
+
 export type ShardKeys = {
   readonly meta: string;
   readonly markers: string;
@@ -82,6 +87,8 @@ export type LedgerKeys = {
   readonly prefix: string;
   readonly ledger: string;
   readonly replicas: string;
+  /** What tenants set for themselves. */
+  readonly overrides: string;
   /** Two keys of no other use, in one slot. */
   readonly probes: readonly string[];
   shard(shard: number): ShardKeys;
@@ -95,6 +102,7 @@ export const ledgerKeys = (prefix: string): LedgerKeys => {
     prefix: safe,
     ledger: `${safe}:ledger`,
     replicas: `${safe}:replicas`,
+    overrides: `${safe}:overrides`,
     probes: [`${tag(0)}:probe:a`, `${tag(0)}:probe:b`],
     shard: (shard) => ({
       meta: `${tag(shard)}:meta`,

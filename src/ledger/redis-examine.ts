@@ -12,13 +12,18 @@ const refuse = (text: string): Finding => ({ severity: 'refuse', text });
 const warn = (text: string): Finding => ({ severity: 'warn', text });
 
 /** Each master is asked about itself, the whole about its commands. Rejects with `LedgerUnavailable`. */
-export const examineServers = async (redis: RedisConnection, keys: LedgerKeys): Promise<Finding[]> => {
+export const examineServers = async (
+  redis: RedisConnection,
+  keys: LedgerKeys,
+  usesDocuments: boolean,
+): Promise<Finding[]> => {
   const findings: Finding[] = [];
   const masters = await redis.masters();
   for (const master of masters) findings.push(...(await examineServer(redis, master)));
   // A server that is too old, or a node of a cluster, would not run the probe for reasons that were said.
   if (findings.some(({ severity }) => severity === 'refuse')) return findings;
-  return [...findings, ...(await examineCommands(redis, keys))];
+  const beside = [keys.ledger, keys.replicas, ...(usesDocuments ? [keys.overrides] : [])];
+  return [...findings, ...(await examineCommands(redis, keys, beside))];
 };
 
 type Info = ReadonlyMap<string, string>;
@@ -109,12 +114,16 @@ const unlessForbidden = async <T>(redis: RedisConnection, ask: () => Promise<T>)
 };
 
 /** Out of memory, read-only and the like pass; a command or a key that this user never may use does not. */
-const examineCommands = async (redis: RedisConnection, keys: LedgerKeys): Promise<Finding[]> => {
+const examineCommands = async (
+  redis: RedisConnection,
+  keys: LedgerKeys,
+  beside: readonly string[],
+): Promise<Finding[]> => {
   const missing = new Set<string>();
   for (const [command, error] of await probe(redis, keys)) if (FORBIDDEN.test(error)) missing.add(command);
   if (missing.size > 0) return [refuse(`Redis does not let us use ${[...missing].join(', ')}. ${WAY_OUT}`)];
   const closed: string[] = [];
-  for (const key of [keys.ledger, keys.replicas]) if (!(await mayRead(redis, key))) closed.push(key);
+  for (const key of beside) if (!(await mayRead(redis, key))) closed.push(key);
   return closed.length === 0 ? [] : [refuse(`Redis does not let us use the key ${closed.join(', ')}. ${WAY_OUT}`)];
 };
 

@@ -31,11 +31,16 @@ import type { CommitAnswer } from './redis-commit.ts';
 import { decodeCommit, encodeCommit } from './redis-commit.ts';
 import type { Argument, RedisConnectionOptions } from './redis-connection.ts';
 import { RedisConnection } from './redis-connection.ts';
+import { RedisDocuments } from './redis-documents.ts';
 import { examineServers } from './redis-examine.ts';
 import { SCRIPTS, type Script } from './redis-scripts.ts';
 import { noLedger, otherFormat, otherInstallation } from './refusals.ts';
 
-export type RedisLedgerOptions = RedisConnectionOptions & { readonly keyPrefix: string };
+export type RedisLedgerOptions = RedisConnectionOptions & {
+  readonly keyPrefix: string;
+  /** Documents are kept beside it: their key is looked at, too. */
+  readonly usesDocuments?: boolean;
+};
 
 /** Series that one step of `retireAll` looks at, accounts whose remains are looked up at once, ids per HMGET. */
 const STEP_ROWS = 1_000;
@@ -48,18 +53,25 @@ const ALWAYS_STALE = -1;
 
 /** Begins to connect at once, and goes on until `close`. */
 export const openRedisLedger = (options: RedisLedgerOptions): RedisLedger =>
-  new RedisLedger(new RedisConnection(options), options.keyPrefix);
+  new RedisLedger(new RedisConnection(options), options.keyPrefix, options.usesDocuments);
 
 export class RedisLedger implements Ledger, LedgerReader, LedgerTools, Leases {
   readonly #redis: RedisConnection;
   readonly #prefix: string;
   readonly #keys: LedgerKeys;
+  readonly #usesDocuments: boolean;
   #installation: string | null = null;
 
-  constructor(redis: RedisConnection, keyPrefix: string) {
+  constructor(redis: RedisConnection, keyPrefix: string, usesDocuments = false) {
+    this.#usesDocuments = usesDocuments;
     this.#redis = redis;
     this.#prefix = keyPrefix;
     this.#keys = ledgerKeys(keyPrefix);
+  }
+
+  /** What is kept beside the ledger, by the same connection. */
+  get documents(): RedisDocuments {
+    return new RedisDocuments(this.#redis, this.#keys.overrides);
   }
 
   /** Tells at each change whether the server answers. */
@@ -68,7 +80,7 @@ export class RedisLedger implements Ledger, LedgerReader, LedgerTools, Leases {
   }
 
   async examine(): Promise<readonly Finding[]> {
-    return examineServers(this.#redis, this.#keys);
+    return examineServers(this.#redis, this.#keys, this.#usesDocuments);
   }
 
   async claim(identity: Identity): Promise<void> {

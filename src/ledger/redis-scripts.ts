@@ -34,4 +34,5 @@ export const SCRIPTS = {
   signIn: load('sign-in'),
   take: load('take'),
   view: load('view'),
+  writeDocument: load('write-document'),
 } as const;

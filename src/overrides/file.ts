@@ -10,22 +10,12 @@
  */
 import { createHash } from 'node:crypto';
 import { parseDocument } from 'yaml';
-import { type Dimension, parseDimensions } from '../attribution/dimensions.ts';
-import { dimensionEntries } from '../config/dimension-rules.ts';
 import { distance } from '../config/document.ts';
-import { FormatError } from '../config/format-error.ts';
-import { FORMATS } from '../config/formats.ts';
+import { type Block, NO_BLOCK, readTrackerBlock, type SectionForm, TRACKER_SETTINGS } from './block.ts';
+import { COST_ATTRIBUTION } from './static.ts';
 
 /** The wildcard: what is in force for tenants without an entry. */
 export const ANY_TENANT = '*';
-
-/** What an entry says; absent: nothing. */
-export type Block = {
-  readonly dimensions?: readonly Dimension[];
-  /** 0: the tracker's. */
-  readonly maxCardinality?: number;
-  readonly staleDurationMs?: number;
-};
 
 export type Overrides = {
   /** Of the content. */
@@ -36,8 +26,11 @@ export type Overrides = {
 export const NO_OVERRIDES: Overrides = { sha256: '', blocks: new Map() };
 
 const SECTION = 'cost_attribution';
-const MAX_CARDINALITY = 10_000_000;
-const KNOWN = ['dimensions', 'max_cardinality', 'stale_duration'];
+const FORM: SectionForm = {
+  path: SECTION,
+  settings: TRACKER_SETTINGS,
+  unknownKey: (key) => `unknown key "${SECTION}.${key}": there is ${TRACKER_SETTINGS.join(', ')}`,
+};
 
 type Node = ReadonlyMap<unknown, unknown>;
 
@@ -88,48 +81,12 @@ const entriesOf = (root: unknown, problems: string[]): Node => {
 const blockOf = (entry: unknown, wrong: string[]): Block => {
   if (!(entry instanceof Map)) {
     wrong.push('it must be a map of settings');
-    return {};
+    return NO_BLOCK;
   }
   for (const key of entry.keys()) {
     if (key !== SECTION && distance(String(key), SECTION) <= 3)
       wrong.push(`unknown key "${String(key)}": is ${SECTION} meant?`);
   }
   const section: unknown = entry.get(SECTION) ?? null;
-  if (section === null) return {};
-  if (section instanceof Map) return costAttribution(section as Node, wrong);
-  wrong.push(`${SECTION} must be a map of settings`);
-  return {};
-};
-
-const costAttribution = (section: Node, wrong: string[]): Block => {
-  for (const key of section.keys()) {
-    if (!KNOWN.includes(String(key)))
-      wrong.push(`unknown key "${SECTION}.${String(key)}": there is ${KNOWN.join(', ')}`);
-  }
-  const read = <T>(key: string, parse: (value: unknown) => T): T | undefined => {
-    const value = section.get(key);
-    if (value === undefined || value === null) return undefined;
-    try {
-      return parse(value);
-    } catch (error) {
-      if (!(error instanceof FormatError)) throw error;
-      wrong.push(`${SECTION}.${key} ${error.message}`);
-      return undefined;
-    }
-  };
-  const dimensions = read('dimensions', (value) => dimensionsOf(value, wrong));
-  const maxCardinality = read('max_cardinality', (value) => FORMATS.count(value, { max: MAX_CARDINALITY }));
-  const staleDurationMs = read('stale_duration', (value) => FORMATS.duration(value, { min: 1_000 }));
-  return {
-    ...(dimensions === undefined ? {} : { dimensions }),
-    ...(maxCardinality === undefined ? {} : { maxCardinality }),
-    ...(staleDurationMs === undefined ? {} : { staleDurationMs }),
-  };
-};
-
-const dimensionsOf = (value: unknown, wrong: string[]): readonly Dimension[] => {
-  const pairs = dimensionEntries(value);
-  const { dimensions, problems } = parseDimensions(pairs, { sharedLabels: 'refuse' });
-  wrong.push(...problems.map(({ text }) => text));
-  return dimensions;
+  return section === null ? NO_BLOCK : new Map([[COST_ATTRIBUTION, readTrackerBlock(section, FORM, wrong)]]);
 };

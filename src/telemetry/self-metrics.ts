@@ -160,6 +160,11 @@ export const DECLARED = {
   ),
   overridesReloads: counter('overrides_reloads_total', 'Times that a changed file of overrides was taken.'),
   overridesInfo: info('overrides_info', '1, with the hash of the overrides in force.', ['sha256']),
+  userOverridesFailed: gauge(
+    'user_overrides_failed',
+    '1 while what tenants set for themselves cannot be read, or a document of theirs cannot be taken; what was in force before stays so. Alert.',
+  ),
+  userOverrides: gauge('user_overrides', 'Tenants who set something for themselves.'),
   serverFilesRefused: counter(
     'server_files_refused_total',
     'Looks at the files of server.tls and of the tokens that found one which cannot be used; the former ones stay.',

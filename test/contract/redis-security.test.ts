@@ -53,6 +53,10 @@ const wholeLife = async (ledger: RedisLedger): Promise<void> => {
   await add(ledger, 1, a, { x: [1, 1] });
   await ledger.forgetShard(SHARD);
   await ledger.signOut('r');
+  const { documents } = ledger;
+  const made = await documents.write('a', '0', '{}');
+  expect((await documents.all(''))!.documents.get('a')).toEqual(await documents.get('a'));
+  expect(made.kind === 'written' && (await documents.write('a', made.version, null)).kind).toBe('written');
 };
 
 test('the file that is shipped allows what the scripts are tried with, and what is asked beside them; nothing else', () => {
@@ -135,9 +139,14 @@ describe.each<RedisFlavour>(['redis', 'valkey'])('the user of deploy/redis/users
     },
   );
 
+  test('without the key of documents a ledger that keeps none is not refused', async () => {
+    await makeShippedUser(admin, PASSWORD, SHIPPED_PREFIX, [`~${SHIPPED_PREFIX}:overrides`]);
+    expect(await withLedger(login(), (ledger) => ledger.examine())).toEqual([]);
+  });
+
   test.each(keys)('without the keys %s: said before the first flush', async (pattern) => {
     await makeShippedUser(admin, PASSWORD, SHIPPED_PREFIX, [`~${pattern}`]);
-    const [finding, ...others] = await withLedger(login(), (ledger) => ledger.examine());
+    const [finding, ...others] = await withLedger({ ...login(), usesDocuments: true }, (ledger) => ledger.examine());
     expect(others).toEqual([]);
     expect(finding!.severity).toBe('refuse');
     expect(finding!.text).toContain(pattern.includes('{') ? 'the keys {tracetally:...}:*' : `the key ${pattern}.`);

@@ -29,7 +29,13 @@ beforeAll(async () => {
     brokers: sharedKafka(),
     replicas: REPLICAS,
     partitions: 6,
-    config: { overrides: { per_tenant_override_config: file, per_tenant_override_period: '200ms' } },
+    config: {
+      overrides: {
+        per_tenant_override_config: file,
+        per_tenant_override_period: '200ms',
+        user_configurable_overrides: { enabled: true, poll_interval: '500ms' },
+      },
+    },
   });
   ledger = openFleetLedger(fleet.redis.url, PREFIX);
 }, 120_000);
@@ -87,4 +93,61 @@ test('a change reaches every replica, a broken one none, and every byte is count
   await fleet.settle();
   expect(await labelsOf('changing')).toEqual(new Set(['env,route,service,team', 'path']));
   expect(await fleet.metric('tracetally_overrides_reloads_total')).toBe(3 * REPLICAS);
+}, 180_000);
+
+const TENANT = { 'X-Scope-OrgID': 'by-api' };
+const dimensions = (of: object): string => JSON.stringify({ cost_attribution: { dimensions: of } });
+
+test('what a tenant sets for itself at one replica is in force at each, and every byte is counted all the while', async () => {
+  const ask = async (replica: number, method: string, headers: Record<string, string> = {}, body?: string) => {
+    const init = { method, headers: { ...TENANT, ...headers }, ...(body === undefined ? {} : { body }) };
+    const answer = await fetch(`${fleet.replicas[replica]!.url}/api/overrides`, init);
+    await answer.arrayBuffer();
+    return { status: answer.status, etag: answer.headers.get('etag') ?? '' };
+  };
+  const inForce = async (labels: string): Promise<boolean> => {
+    const pages = await Promise.all(
+      fleet.replicas.map((replica) => replica.scrape('/status/overrides/by-api', { accept: 'application/json' })),
+    );
+    return pages.every((page) => {
+      const { effective } = JSON.parse(page) as { effective: { 'cost-attribution': { dimensions: object } } };
+      return JSON.stringify(effective['cost-attribution'].dimensions) === labels;
+    });
+  };
+  const sendToAll = async (route: string): Promise<void> => {
+    for (let partition = 0; partition < 6; partition++) await fleet.send(plainRecord('by-api', route), partition);
+  };
+
+  const flow = await fleet.flow(200);
+  await sendToAll('/a');
+  const made = await ask(0, 'POST', { 'If-Match': '0' }, dimensions({ 'span.http.route': 'path' }));
+  expect(made.status).toBe(200);
+  expect((await ask(1, 'POST', { 'If-Match': '0' }, dimensions({}))).status).toBe(412);
+  await waitUntil(() => inForce('{"span.http.route":"path"}'), {
+    timeoutMs: 60_000,
+    what: 'every replica to have the document',
+  });
+  await sendToAll('/b');
+  await waitUntil(async () => (await labelsOf('by-api')).has('path'), { timeoutMs: 60_000, what: 'series by it' });
+
+  const patch = dimensions({ 'span.http.route': null, 'service.name': { label: 'app', lowercase: true } });
+  expect((await ask(1, 'PATCH', {}, patch)).status).toBe(200);
+  await waitUntil(() => inForce('{"service.name":{"label":"app","lowercase":true}}'), {
+    timeoutMs: 60_000,
+    what: 'every replica to have the patch',
+  });
+  await sendToAll('/c');
+  await waitUntil(async () => (await labelsOf('by-api')).has('app'), { timeoutMs: 60_000, what: 'series by it' });
+
+  const { etag } = await ask(2, 'GET');
+  expect((await ask(2, 'DELETE', { 'If-Match': made.etag })).status).toBe(412);
+  expect((await ask(2, 'DELETE', { 'If-Match': etag })).status).toBe(200);
+  await waitUntil(async () => (await fleet.metric('tracetally_user_overrides')) === 0, {
+    timeoutMs: 60_000,
+    what: 'every replica to have forgotten it',
+  });
+  await flow.end();
+  await fleet.settle();
+  expect(await labelsOf('by-api')).toEqual(new Set(['env,route,service,team', 'path', 'app']));
+  expect(await fleet.metric('tracetally_user_overrides_failed')).toBe(0);
 }, 180_000);

@@ -154,7 +154,11 @@ const CONSUMPTION: readonly AlertCase[] = [
   },
   {
     alert: 'TracetallyOverridesRefused',
-    series: onJobs('overrides_failed', '0x10 1x60', '0x70'),
+    // First the file, then a document of a tenant: one after the other they last long enough.
+    series: {
+      ...onJobs('overrides_failed', '0x10 1x20 0x40', '0x70'),
+      ...onJobs('user_overrides_failed', '0x28 1x40', '0x70'),
+    },
     silentAt: '20m',
     firesAt: '50m',
     firing: [GROUP],

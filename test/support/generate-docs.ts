@@ -7,6 +7,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { overridesApi } from '../../src/api/overrides-api.ts';
 import { type StatusDeps, statusPages } from '../../src/api/status-pages.ts';
 import { defaultText } from '../../src/config/describe.ts';
 import { ROWS } from '../../src/config/schema.ts';
@@ -39,7 +40,7 @@ export const settingsTable = (): string =>
 export const endpointsTable = (): string =>
   markdownTable(
     ['path', 'answer'],
-    [...BUILT_IN, ...statusPages({} as StatusDeps)].flatMap(({ path, methods }) =>
+    [...BUILT_IN, ...statusPages({} as StatusDeps), overridesApi(null)].flatMap(({ path, methods }) =>
       Object.entries(methods).map(([method, what]) => [
         `\`${method} ${path.endsWith('/') ? `${path}{tenant}` : path}\``,
         what,
@@ -155,11 +156,13 @@ export const withPart = (text: string, part: string, content: string): string =>
 const held = (file: string): string => (existsSync(join(root, file)) ? readFileSync(join(root, file), 'utf8') : '');
 
 /** Files that are not in step, with what they should be. */
-export const outOfStep = (): readonly { readonly file: string; readonly text: string }[] =>
-  [
-    ...PARTS.map(({ file, part, content }) => ({ file, text: withPart(held(file), part, content()) })),
-    ...FILES.map(({ file, content }) => ({ file, text: content() })),
-  ].filter(({ file, text }) => text !== held(file));
+export const outOfStep = (): readonly { readonly file: string; readonly text: string }[] => {
+  const texts = new Map<string, string>();
+  for (const { file, part, content } of PARTS)
+    texts.set(file, withPart(texts.get(file) ?? held(file), part, content()));
+  for (const { file, content } of FILES) texts.set(file, content());
+  return [...texts].map(([file, text]) => ({ file, text })).filter(({ file, text }) => text !== held(file));
+};
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   const stale = outOfStep();

@@ -34,7 +34,7 @@ const started = async (token = '') => {
   const config = { ...loaded.config, overrides: { ...loaded.config.overrides, perTenantOverridePeriodMs: 20 } };
   const overrides = new TenantOverrides({
     config,
-    watch: { looked: () => {}, taken: () => {} },
+    watch: { looked: () => {}, taken: () => {}, userLooked: () => {}, userTaken: () => {} },
     changed: () => {},
     read: () => Buffer.from(file.text),
   });
@@ -166,7 +166,7 @@ describe('/status/overrides', () => {
 
   test('lists who has settings of their own', async () => {
     const { get } = await started();
-    expect((await get('/status/overrides')).text).toMatch(/^acme +yes$/m);
+    expect((await get('/status/overrides')).text).toMatch(/^acme +yes +no$/m);
     expect(JSON.parse((await get('/status/overrides', json)).text)).toMatchObject({
       file: '/o.yaml',
       problems: [],

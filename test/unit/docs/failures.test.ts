@@ -33,6 +33,7 @@ const NO_TROUBLE: readonly string[] = [
   'forgottenTenants',
   'overridesReloads',
   'overridesInfo',
+  'userOverrides',
 ];
 
 test('every row has a failure, metrics, log lines and an alert', () => {

@@ -1,0 +1,67 @@
+/**
+ * What a tenant sets for itself by `/api/overrides`, in the form of Grafana Tempo's:
+ *
+ *   { "cost_attribution": { "dimensions": { <attribute>: <label or rule> } } }
+ *
+ * Absent or null: as the operator has it. `dimensions: {}`: none. Limits are the operator's. What else Tempo's document
+ * can hold (forwarders, metrics_generator) concerns nothing here, and is refused so that nobody takes it for in force.
+ */
+import { type Block, readTrackerBlock, type SectionForm } from './block.ts';
+import { COST_ATTRIBUTION } from './static.ts';
+
+/** By tenant. The same object for as long as the document is the same. */
+export type UserBlocks = ReadonlyMap<string, Block>;
+
+export type UserDocument = {
+  readonly block: Block;
+  /** As it is stored and answered. */
+  readonly json: JsonObject;
+};
+
+type Json = string | number | boolean | null | readonly Json[] | JsonObject;
+export type JsonObject = { readonly [key: string]: Json };
+
+const SECTION = 'cost_attribution';
+const unknownField = (key: string): string => `json: unknown field "${key}"`;
+const FORM: SectionForm = { path: SECTION, settings: ['dimensions'], unknownKey: unknownField };
+
+const isObject = (value: unknown): value is JsonObject =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** The JSON of a body or of a stored document, or what is wrong with it. */
+export const parseJson = (text: string): { readonly value: Json } | { readonly problem: string } => {
+  try {
+    return { value: JSON.parse(text) as Json };
+  } catch (error) {
+    return { problem: `the body is not JSON: ${(error as Error).message}` };
+  }
+};
+
+/** The first thing that is wrong decides, as in Tempo. */
+export const readUserDocument = (value: Json): UserDocument | { readonly problem: string } => {
+  if (!isObject(value)) return { problem: 'the body must be a JSON object' };
+  for (const key of Object.keys(value)) if (key !== SECTION) return { problem: unknownField(key) };
+  const section = value[SECTION] ?? {};
+  const wrong: string[] = [];
+  const block = new Map([[COST_ATTRIBUTION, readTrackerBlock(section, FORM, wrong)]]);
+  if (wrong.length > 0) return { problem: wrong[0]! };
+  return { block, json: { [SECTION]: withoutNulls(section as JsonObject) } };
+};
+
+/** Null says as much as nothing, but for the label of a dimension: there it stands for an empty one. */
+const withoutNulls = (section: JsonObject): JsonObject => {
+  const { dimensions } = section;
+  if (!isObject(dimensions)) return {};
+  return { dimensions: Object.fromEntries(Object.entries(dimensions).map(([key, rule]) => [key, rule ?? ''])) };
+};
+
+/** RFC 7386. Makes no object that anybody else holds its own. */
+export const mergePatch = (target: Json, patch: Json): Json => {
+  if (!isObject(patch)) return patch;
+  const merged = new Map<string, Json>(isObject(target) ? Object.entries(target) : []);
+  for (const [key, value] of Object.entries(patch)) {
+    if (value === null) merged.delete(key);
+    else merged.set(key, mergePatch(merged.get(key) ?? null, value));
+  }
+  return Object.fromEntries(merged);
+};
