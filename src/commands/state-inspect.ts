@@ -1,12 +1,14 @@
 /** `state inspect`: what the ledger holds. Reads only. */
 import { ledgerKeys } from '../ledger/keys.ts';
-import { SHARDS } from '../ledger/port.ts';
+import { LEDGER_FORMAT, SHARDS } from '../ledger/port.ts';
 import { RedisConnection } from '../ledger/redis-connection.ts';
 import { RedisLedger, type RedisLedgerOptions } from '../ledger/redis-ledger.ts';
 import { table } from '../telemetry/table.ts';
-import { CONFIG_OPTION, type Command, checkedConfig, refuse } from './command.ts';
+import { type Command, checkedConfig, refuse } from './command.ts';
 import { type LedgerState, readState } from './ledger-state.ts';
 import { ledgerOptions } from './reach.ts';
+import { choice } from './records.ts';
+import { STATE_OPTIONS } from './state-open.ts';
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
 
@@ -33,6 +35,20 @@ const ownerRows = ({ shards }: LedgerState): readonly (readonly string[])[] => {
   return [...owners].sort().map(([owner, held]) => [owner, held.join(' ')]);
 };
 
+/** One line for what shards were moved in the same way, newest first. */
+const moveRows = ({ shards }: LedgerState): readonly (readonly string[])[] => {
+  const alike = new Map<string, { readonly at: number; readonly cells: readonly string[]; readonly count: number }>();
+  for (const { moves } of shards)
+    for (const { at, field, from, to, why } of moves) {
+      const cells = [field, String(from ?? 'none'), String(to ?? 'none'), why];
+      const before = alike.get(cells.join(' '));
+      alike.set(cells.join(' '), { at: Math.max(at, before?.at ?? 0), cells, count: (before?.count ?? 0) + 1 });
+    }
+  return [...alike.values()]
+    .sort((a, b) => b.at - a.at)
+    .map(({ at, cells, count }) => [new Date(at / 1000).toISOString(), ...cells, String(count)]);
+};
+
 /** For people. */
 export const stateText = (state: LedgerState): string => {
   const accounts = state.accounts.map((account) => [
@@ -44,11 +60,13 @@ export const stateText = (state: LedgerState): string => {
     amounts(account.overflow),
     amounts(account.retired),
   ]);
+  const moves = moveRows(state);
   return [
-    `${state.shards.length} of ${SHARDS} shards, ${sum(state.accounts.map(({ live }) => live))} live series`,
+    `format ${LEDGER_FORMAT}, ${state.shards.length} of ${SHARDS} shards, ${sum(state.accounts.map(({ live }) => live))} live series`,
     table(['topic id / partition', 'lowest marker', 'highest', 'shards'], markerRows(state)),
     table(['tenant', 'tracker', 'shard', 'live', 'total', 'overflow', 'retired'], accounts),
     table(['lease', 'shards'], ownerRows(state)),
+    ...(moves.length === 0 ? [] : [table(['moved', 'topic id / partition', 'from', 'to', 'why', 'shards'], moves)]),
   ].join('\n\n');
 };
 
@@ -71,9 +89,10 @@ const inspect = async (options: RedisLedgerOptions): Promise<LedgerState> => {
 
 export const stateInspect: Command = {
   name: 'state inspect',
-  summary: 'prints the markers, totals and owners of the ledger',
-  options: { ...CONFIG_OPTION, json: { type: 'boolean', doc: 'one JSON object' } },
+  summary: 'prints the markers, moves, totals and owners of the ledger',
+  options: STATE_OPTIONS,
   run: async (values, io) => {
+    const output = choice(values, 'output', ['table', 'json'] as const, 'table');
     const checked = checkedConfig(values, io);
     if ('problems' in checked) return refuse(checked.problems, io);
     const options = ledgerOptions(checked.config);
@@ -83,7 +102,7 @@ export const stateInspect: Command = {
     }
     try {
       const state = await inspect(options);
-      io.out(values.json === true ? JSON.stringify(state) : stateText(state));
+      io.out(output === 'json' ? JSON.stringify(state) : stateText(state));
       return 0;
     } catch (error) {
       io.err(`the ledger cannot be read: ${(error as Error).message}`);

@@ -47,7 +47,7 @@ afterAll(async () => {
 }, 60_000);
 
 const inspect = async (): Promise<LedgerState> => {
-  const { code, out, err } = await run(['state', 'inspect', '--json', '--config', replica.configFile]);
+  const { code, out, err } = await run(['state', 'inspect', '--output', 'json', '--config', replica.configFile]);
   if (code !== 0) throw new Error(err);
   return JSON.parse(out) as LedgerState;
 };

@@ -44,7 +44,13 @@ describe('state inspect', () => {
   test('shows the markers, totals and owners that the ledger holds', async () => {
     const state = await readState(await ledgerWith('acme', 100), owned);
     expect(state.shards).toEqual([
-      expect.objectContaining({ shard: shardOf('acme'), markers: { [FIELD]: 7 }, owner: 'held replica-1/0af3' }),
+      expect.objectContaining({
+        shard: shardOf('acme'),
+        markers: { [FIELD]: 7 },
+        owner: 'held replica-1/0af3',
+        moves: [],
+        movesForgotten: 0,
+      }),
     ]);
     expect(state.accounts).toEqual([
       {
@@ -56,6 +62,7 @@ describe('state inspect', () => {
         total: { bytes: 105, spans: 4 },
         overflow: { bytes: 5, spans: 1 },
         retired: { bytes: 0, spans: 0 },
+        unattributed: {},
       },
     ]);
   });
@@ -66,6 +73,18 @@ describe('state inspect', () => {
     expect(text).toMatch(/^topic1\/0 +7 +7 +1$/m);
     expect(text).toMatch(/^acme +cost-attribution +\d+ +1 +105 bytes, 4 spans +5 bytes, 1 spans +0 bytes, 0 spans$/m);
     expect(text).toMatch(/^held replica-1 +\d+$/m);
+  });
+
+  test('tells of markers that were moved, alike ones in one line', async () => {
+    const ledger = await ledgerWith('acme', 100);
+    for (const shard of [1, 2]) {
+      await ledger.setMarkers(shard, [[FIELD, 5]], 'first');
+      await ledger.move(shard, FIELD, 5, 90, 'gap');
+    }
+    await ledger.move(2, FIELD, 90, null, 'forget');
+    const text = stateText(await readState(ledger, owned));
+    expect(text).toMatch(/^1970-01-01T00:00:01\.000Z +topic1\/0 +5 +90 +gap +2$/m);
+    expect(text).toMatch(/^\S+ +topic1\/0 +90 +none +forget +1$/m);
   });
 
   test('of an empty ledger is empty', async () => {
