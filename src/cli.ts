@@ -13,6 +13,7 @@ import { serve } from './commands/serve.ts';
 import { stateForget } from './commands/state-forget.ts';
 import { stateInspect } from './commands/state-inspect.ts';
 import { stateSeek } from './commands/state-seek.ts';
+import { stateUpgrade } from './commands/state-upgrade.ts';
 import { stateVerify } from './commands/state-verify.ts';
 import { tail } from './commands/tail.ts';
 import { version } from './commands/version.ts';
@@ -31,6 +32,7 @@ export const COMMANDS: readonly Command[] = [
   stateVerify,
   stateSeek,
   stateForget,
+  stateUpgrade,
   health,
   version,
 ];

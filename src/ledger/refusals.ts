@@ -20,7 +20,14 @@ export const noLedger = (prefix: string): LedgerRefused =>
 export const otherFormat = (prefix: string, held: string, mine: number): LedgerRefused =>
   new LedgerRefused(
     `the ledger under the key prefix "${prefix}" has format ${held}, this version writes format ${mine}. ` +
-      (Number(held) > mine
-        ? 'Run the newer version of Tracetally again, or set another redis.key_prefix'
-        : 'Run the version that wrote it, or set another redis.key_prefix; UPGRADING.md says how formats change'),
+      wayOut(held, mine),
   );
+
+const wayOut = (held: string, mine: number): string => {
+  if (held.includes('>')) return 'An upgrade of it was not finished: run `tracetally state upgrade` again';
+  if (Number(held) > mine) return 'Run the newer version of Tracetally again, or set another redis.key_prefix';
+  return (
+    'Stop every replica and run `tracetally state upgrade` (UPGRADING.md), go back to the version that wrote it, ' +
+    'or set another redis.key_prefix'
+  );
+};
