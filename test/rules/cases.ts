@@ -71,6 +71,14 @@ const CONSUMPTION: readonly AlertCase[] = [
     firing: [REPLICA],
   },
   {
+    alert: 'TracetallyNotReady',
+    // Beside it one that starts, and one that waits for a broker for a while.
+    series: onReplicas('ready', '1x10 0x50', '0x4 1x10 0x8 1x40'),
+    silentAt: '20m',
+    firesAt: '32m',
+    firing: [REPLICA],
+  },
+  {
     alert: 'TracetallyNoPartitions',
     series: {
       ...onJobs('assigned_partitions', '3x10 0x40', '0x60'),
@@ -263,6 +271,21 @@ const PUBLISHING: readonly AlertCase[] = [
     silentAt: '12m',
     firesAt: '25m',
     firing: [REPLICA],
+  },
+  {
+    alert: 'TracetallyPublishBehind',
+    series: onReplicas('publish_behind_seconds', '0x10 60+60x40', '90x1 0x2 100x1 0x40'),
+    silentAt: '12m',
+    firesAt: '25m',
+    firing: [REPLICA],
+  },
+  {
+    alert: 'TracetallyPublishUnsteady',
+    // Beside it a Redis that was restarted: some failures at once.
+    series: onJobs('publish_failures_total', '0x10 0+4x60', '0x20 15x50'),
+    silentAt: '20m',
+    firesAt: '45m',
+    firing: [GROUP],
   },
   {
     alert: 'TracetallyShardsNotShown',
