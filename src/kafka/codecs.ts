@@ -5,8 +5,8 @@
 import { promisify } from 'node:util';
 import zlib from 'node:zlib';
 import kafkajs from 'kafkajs';
-import { compressFrame, decompressFrame } from 'lz4-napi';
-import { compress as compressSnappy, uncompress as uncompressSnappy } from 'snappy';
+import { compressFrame, decompressFrame, decompressFrameSync } from 'lz4-napi';
+import { compress as compressSnappy, uncompress as unsnapLater, uncompressSync as unsnapNow } from 'snappy';
 import { Undecodable } from './errors.ts';
 
 export type Codec = {
@@ -14,6 +14,24 @@ export type Codec = {
   compress(plain: Buffer): Promise<Buffer>;
   /** Rejects with `Undecodable`: `corrupt`, or `too_large` where more than `maxBytes` would come out. */
   decompress(packed: Buffer, maxBytes: number): Promise<Buffer>;
+};
+
+/**
+ * What unfolds into no more is unfolded at once, in this thread: it takes a millisecond for each megabyte or two, finds
+ * the memory of the batch before still warm, and the addons' allocators, which keep some for every thread that they
+ * meet, meet one. What is larger is left to the pool's threads, lest all else waits for it.
+ */
+const AT_ONCE_BYTES = 4 << 20;
+
+/**
+ * Gives the memory of what `decompress` answered back now. Left to the garbage collector, batches outside of its heap
+ * call it up again and again, and lie about by the hundred megabytes until it comes. Nobody may look at `unpacked`, or
+ * at a slice of it, any more: it is empty.
+ */
+export const release = (unpacked: Buffer): void => {
+  const memory = unpacked.buffer;
+  // Smaller ones may lie in the pool that all small buffers share.
+  if (memory instanceof ArrayBuffer && memory.byteLength > Buffer.poolSize) memory.transfer(0);
 };
 
 const gzip = promisify(zlib.gzip);
@@ -24,21 +42,39 @@ const zstdDecompress = promisify(zlib.zstdDecompress);
 const LARGEST_CHUNK = 1 << 20;
 const SMALLEST_CHUNK = 1 << 12;
 
-/**
- * zlib allocates whole chunks, and a decompressed batch keeps the chunk it lies in: large ones are 4-5 times faster,
- * but thousands of tiny batches of one fetch would hold a megabyte each.
- */
+/** zlib allocates whole chunks: large ones are 4-5 times faster, but what came out keeps the chunk that it lies in. */
 const chunkFor = (packedBytes: number): number =>
   Math.min(LARGEST_CHUNK, Math.max(SMALLEST_CHUNK, 2 ** Math.ceil(Math.log2(packedBytes * 4 + 1))));
 
-const inflated = async (codec: string, work: Promise<Buffer>, maxBytes: number): Promise<Buffer> => {
+type ZlibOptions = { readonly chunkSize: number; readonly maxOutputLength: number };
+
+type Inflater = {
+  readonly name: string;
+  readonly now: (packed: Buffer, options: ZlibOptions) => Buffer;
+  readonly later: (packed: Buffer, options: ZlibOptions) => Promise<Buffer>;
+  /** How many bytes will come out, as far as can be told. */
+  readonly guess: (packed: Buffer) => number;
+};
+
+const inflate = async ({ name, now, later, guess }: Inflater, packed: Buffer, maxBytes: number): Promise<Buffer> => {
+  const guessed = guess(packed);
+  const mostNow = Math.min(maxBytes, AT_ONCE_BYTES);
+  if (guessed < mostNow) {
+    try {
+      // One byte more than is needed, so that there is one chunk, with all of it.
+      return now(packed, { chunkSize: Math.max(SMALLEST_CHUNK, guessed + 1), maxOutputLength: mostNow });
+    } catch (cause) {
+      if (!isTooLarge(cause)) throw corrupt(name, cause);
+    }
+  }
   try {
-    return await work;
+    return await later(packed, { chunkSize: chunkFor(packed.length), maxOutputLength: maxBytes });
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(codec, maxBytes, cause);
-    throw corrupt(codec, cause);
+    throw isTooLarge(cause) ? tooLarge(name, maxBytes, cause) : corrupt(name, cause);
   }
 };
+
+const isTooLarge = (cause: unknown): boolean => (cause as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE';
 
 const tooLarge = (codec: string, maxBytes: number, cause?: unknown): Undecodable =>
   new Undecodable('too_large', `${codec}: more than ${maxBytes} bytes would come out`, { cause });
@@ -46,22 +82,37 @@ const tooLarge = (codec: string, maxBytes: number, cause?: unknown): Undecodable
 const corrupt = (codec: string, cause?: unknown): Undecodable =>
   new Undecodable('corrupt', `${codec}: ${cause instanceof Error ? cause.message : 'broken off'}`, { cause });
 
+/** A member of gzip ends with the size of what it holds, modulo 2^32. It may lie, and there may be several. */
+const gunzipper: Inflater = {
+  name: 'gzip',
+  now: zlib.gunzipSync,
+  later: gunzip,
+  guess: (packed) => (packed.length < 4 ? 0 : packed.readUInt32LE(packed.length - 4)),
+};
+
 const gzipCodec: Codec = {
   name: 'gzip',
   compress: (plain) => gzip(plain, { chunkSize: chunkFor(plain.length / 4) }),
-  decompress: (packed, maxBytes) =>
-    inflated('gzip', gunzip(packed, { chunkSize: chunkFor(packed.length), maxOutputLength: maxBytes }), maxBytes),
+  decompress: (packed, maxBytes) => inflate(gunzipper, packed, maxBytes),
+};
+
+/** Streams, which is what clients write, do not say their size. */
+const ZSTD_USUAL_RATIO = 16;
+
+const unzstd: Inflater = {
+  name: 'zstd',
+  now: zlib.zstdDecompressSync,
+  later: zstdDecompress,
+  guess: (packed) =>
+    packed.length > AT_ONCE_BYTES / 2
+      ? Number.POSITIVE_INFINITY
+      : Math.min(AT_ONCE_BYTES - 1, packed.length * ZSTD_USUAL_RATIO),
 };
 
 const zstdCodec: Codec = {
   name: 'zstd',
   compress: (plain) => zstdCompress(plain, { chunkSize: chunkFor(plain.length / 4) }),
-  decompress: (packed, maxBytes) =>
-    inflated(
-      'zstd',
-      zstdDecompress(packed, { chunkSize: chunkFor(packed.length), maxOutputLength: maxBytes }),
-      maxBytes,
-    ),
+  decompress: (packed, maxBytes) => inflate(unzstd, packed, maxBytes),
 };
 
 /**
@@ -80,15 +131,29 @@ const snappyCodec: Codec = {
     for (const block of blocks) total += snappyLength(block);
     if (total > maxBytes) throw tooLarge('snappy', maxBytes);
     try {
-      if (blocks.length === 1) return await unsnap(blocks[0]!);
-      return Buffer.concat(await Promise.all(blocks.map(unsnap)), total);
+      if (blocks.length === 1) return await unsnap(blocks[0]!, total);
+      return await unsnapAll(blocks, total);
     } catch (cause) {
       throw corrupt('snappy', cause);
     }
   },
 };
 
-const unsnap = async (block: Buffer): Promise<Buffer> => (await uncompressSnappy(block, { asBuffer: true })) as Buffer;
+const AS_BUFFER = { asBuffer: true };
+
+const unsnap = (block: Buffer, bytes: number): Buffer | Promise<Buffer> =>
+  (bytes > AT_ONCE_BYTES ? unsnapLater(block, AS_BUFFER) : unsnapNow(block, AS_BUFFER)) as Buffer | Promise<Buffer>;
+
+const unsnapAll = async (blocks: readonly Buffer[], total: number): Promise<Buffer> => {
+  const all = Buffer.allocUnsafeSlow(total);
+  let at = 0;
+  for (const block of blocks) {
+    const plain = await unsnap(block, total);
+    at += plain.copy(all, at);
+    release(plain);
+  }
+  return all;
+};
 
 const isXerial = (packed: Buffer): boolean =>
   packed.length >= XERIAL_HEADER && packed.subarray(0, XERIAL_MAGIC.length).equals(XERIAL_MAGIC);
@@ -121,9 +186,10 @@ const lz4Codec: Codec = {
   name: 'lz4',
   compress: (plain) => compressFrame(plain),
   decompress: async (packed, maxBytes) => {
-    if (lz4Bound(packed) > maxBytes) throw tooLarge('lz4', maxBytes);
+    const bound = lz4Bound(packed);
+    if (bound > maxBytes) throw tooLarge('lz4', maxBytes);
     try {
-      return await decompressFrame(packed);
+      return bound > AT_ONCE_BYTES ? await decompressFrame(packed) : decompressFrameSync(packed);
     } catch (cause) {
       throw corrupt('lz4', cause);
     }

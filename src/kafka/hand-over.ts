@@ -2,11 +2,12 @@
  * Hands what was fetched of a partition to the handler, as long as it is still wanted: batch by batch, so that a fetch
  * that unfolds to gigabytes is never in memory as a whole. A batch that cannot be decoded stops its partition alone.
  */
+import { release } from './codecs.ts';
 import { Rebalancing, Undecodable } from './errors.ts';
 import { type HeldPartition, partitionKey } from './held.ts';
 import { rateLimit, type SourceLogger } from './log-bridge.ts';
 import type { BatchControl, SourceHandler, SourceRecord, TopicPartition } from './port.ts';
-import { abortedFilter, cutBatches, decodeRecords } from './record-batch.ts';
+import { abortedFilter, cutBatches, type Unpacked, unpackRecords } from './record-batch.ts';
 import type { FetchedPartition } from './requests.ts';
 import type { SourceTrouble } from './trouble.ts';
 
@@ -27,8 +28,8 @@ export type HandOverOptions = {
 /** What was asked of a partition, under the stamp of that moment. */
 export type Request = { readonly held: HeldPartition; readonly stamp: number; readonly offset: number };
 
-/** Bytes of records, packed or not, after which what was decoded is handed over. */
-const HAND_OVER_BYTES = 4 << 20;
+/** Bytes of records after which what was decoded is handed over: little enough to be still in the processor's cache. */
+const HAND_OVER_BYTES = 1 << 20;
 /** Between two fetches of a partition whose batch was not taken, and that was neither paused nor sought. */
 const NOT_TAKEN_MS = 100;
 /** A batch that cannot be decoded is fetched again at this pace: a broker may mend it, an operator may step over it. */
@@ -89,27 +90,34 @@ export class HandOver {
     let next = from;
     let bytes = 0;
     let records: SourceRecord[] = [];
+    let unpacked: Buffer[] = [];
     const deliver = async (): Promise<boolean> => {
       if (next === from) return true;
       const part = { ...where(request.held), fetchedFrom: from, next, highWatermark: endOf(fetched), records };
+      const memory = unpacked;
       from = next;
       bytes = 0;
       records = [];
-      return this.#deliver(request, part);
+      unpacked = [];
+      const taken = await this.#deliver(request, part);
+      // Had the handler thrown, it could still be reading.
+      if (!this.#isStopped) for (const plain of memory) release(plain);
+      return taken;
     };
     for (const frame of frames) {
       const isOutOfSight = isVoid(frame);
       if (frame.lastOffset < from) continue;
       if (!isOutOfSight) {
-        let decoded: readonly SourceRecord[];
+        let decoded: Unpacked;
         try {
-          decoded = await decodeRecords(frame, from, this.#options.maxBatchBytes);
+          decoded = await unpackRecords(frame, from, this.#options.maxBatchBytes);
         } catch (error) {
           // What lies before it is good; only then is it the next thing to fetch.
           if (await deliver()) throw error;
           return;
         }
-        for (const record of decoded) {
+        if (decoded.memory !== null) unpacked.push(decoded.memory);
+        for (const record of decoded.records) {
           records.push(record);
           bytes += record.value?.length ?? 0;
         }

@@ -93,9 +93,20 @@ const readFrame = (set: Buffer, at: number, end: number): BatchFrame => {
   return { baseOffset, lastOffset, attributes, baseTimestampMs, maxTimestampMs, producerId, count, body };
 };
 
-/** The records of a batch at `from` or behind it. Buffers are slices of `frame.body`, or of what was decompressed. */
-export const decodeRecords = async (frame: BatchFrame, from: number, maxBytes: number): Promise<SourceRecord[]> => {
+/** `memory`: what the records are slices of, if it is their own, and not that of the fetch; `release` (codecs.ts) frees it. */
+export type Unpacked = { readonly records: SourceRecord[]; readonly memory: Buffer | null };
+
+/** As `decodeRecords`, for those who know when nobody looks at the records any more. */
+export const unpackRecords = async (frame: BatchFrame, from: number, maxBytes: number): Promise<Unpacked> => {
   const body = await unpack(frame, maxBytes);
+  return { records: readRecords(body, frame, from), memory: body === frame.body ? null : body };
+};
+
+/** The records of a batch at `from` or behind it. Buffers are slices of `frame.body`, or of what was decompressed. */
+export const decodeRecords = async (frame: BatchFrame, from: number, maxBytes: number): Promise<SourceRecord[]> =>
+  (await unpackRecords(frame, from, maxBytes)).records;
+
+const readRecords = (body: Buffer, frame: BatchFrame, from: number): SourceRecord[] => {
   if (frame.count < 0 || frame.count > body.length)
     throw new Undecodable('corrupt', `${frame.count} records in ${body.length} bytes`);
   const reader = new WireReader(body);

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import kafkajs from 'kafkajs';
 import { compressFrameSync } from 'lz4-napi';
 import { compressSync } from 'snappy';
-import { CODECS, registerCodecs } from '../../../src/kafka/codecs.ts';
+import { CODECS, registerCodecs, release } from '../../../src/kafka/codecs.ts';
 
 const MAX = 64 << 20;
 const codecs = [...CODECS.entries()].map(([id, codec]) => ({ id, codec, name: codec.name }));
@@ -42,6 +42,17 @@ describe.each(codecs)('$name', ({ codec }) => {
     const plain = Buffer.alloc(16 << 20, text);
     const back = await codec.decompress(await codec.compress(plain), MAX);
     expect(back.equals(plain)).toBe(true);
+  });
+
+  test('gives its memory back when told so, but for the pool that small buffers share', async () => {
+    const large = await codec.decompress(await codec.compress(Buffer.alloc(1 << 20, text)), MAX);
+    expect(large.length).toBe(1 << 20);
+    release(large);
+    expect(large.length).toBe(0);
+    const neighbour = Buffer.from('neighbour');
+    const small = await codec.decompress(await codec.compress(Buffer.from('small')), MAX);
+    release(small);
+    expect([small.toString(), neighbour.toString()]).toEqual(['small', 'neighbour']);
   });
 
   test('refuses what would unfold beyond the bound', async () => {
@@ -95,6 +106,17 @@ test('a thousand tiny batches do not hold a megabyte each', async () => {
     const packed = await codec.compress(Buffer.from('a small record'));
     expect((await codec.decompress(packed, MAX)).buffer.byteLength).toBeLessThanOrEqual(Buffer.poolSize);
   }
+});
+
+test('gzip that lies about its size, or holds several members, is read to its end', async () => {
+  const codec = byName.get('gzip')!;
+  const lying = gzipSync(text);
+  for (const said of [0, 1, 2 ** 32 - 1]) {
+    lying.writeUInt32LE(said, lying.length - 4);
+    await expect(codec.decompress(lying, MAX)).rejects.toMatchObject({ reason: 'corrupt' });
+  }
+  const members = Buffer.concat([gzipSync(Buffer.alloc(6 << 20, text)), gzipSync(text)]);
+  expect((await codec.decompress(members, MAX)).length).toBe((6 << 20) + text.length);
 });
 
 test('kafkajs gets all four', async () => {
