@@ -321,7 +321,7 @@ export const MUTATIONS: readonly Mutation[] = [
     from: 'if (offsets.size === 0) return markers.size === 0;',
     to: 'if (offsets.size === 0) return true;',
     publishing: true,
-    test: 'test/unit/publish/shard-reader.test.ts',
+    test: 'test/unit/publish/markers.test.ts',
   },
   {
     what: 'a new owner takes commits that were asked for before its lease was usable',

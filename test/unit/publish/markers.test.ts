@@ -23,3 +23,9 @@ test('what is known of a topic goes with it', () => {
   const after = commitsOf(new Map([[other, -1]]), 1, before.farthest);
   expect([...after.farthest]).toEqual([]);
 });
+
+test('where no partition is known, nothing is covered but nothing', () => {
+  const none = commitsOf(new Map(), 0);
+  expect(covers(none, new Map([[FIELD, 1]]))).toBe(false);
+  expect(covers(none, new Map())).toBe(true);
+});

@@ -65,6 +65,21 @@ describe('a pass', () => {
     expect(version!.totals).toMatchObject({ live: 0, retired: [25, 5] });
   });
 
+  test('leaves what is not stale where something else is', async () => {
+    const shard = await new OneShard('t').begin();
+    await shard.add('t', [series('old'), series('young')]);
+    await age(shard, 8);
+    await shard.add('t', [series('young')]);
+    await age(shard, 8);
+    await shard.show();
+    const { purging } = tidy(shard);
+    await purging.pass(shard.shard, shard.reader);
+    expect(purging.purgedSeries).toBe(1);
+    await shard.show();
+    const [version] = [...shard.reader.accounts].filter(({ account }) => account.tenant === 't');
+    expect(version!.totals).toMatchObject({ live: 1, retired: [5, 1] });
+  });
+
   test('removes an account without series after its time, and shows it no more', async () => {
     const shard = await new OneShard('t').begin();
     await shard.add('t', [series('a')]);
