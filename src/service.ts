@@ -7,7 +7,7 @@
  */
 import { randomBytes, X509Certificate } from 'node:crypto';
 import { hostname } from 'node:os';
-import { type OverridesApiDeps, overridesApi } from './api/overrides-api.ts';
+import { overridesApi } from './api/overrides-api.ts';
 import { statusPages } from './api/status-pages.ts';
 import { TenantChain } from './attribution/tenant.ts';
 import { kafkaOptions, ledgerOptions } from './commands/reach.ts';
@@ -19,29 +19,23 @@ import type { SourceHandler } from './kafka/port.ts';
 import { openProducer } from './kafka/producer.ts';
 import { createKafkaSource, type KafkaSource } from './kafka/source.ts';
 import { sleep, systemClock, within } from './ledger/clock.ts';
-import type { Documents } from './ledger/documents.ts';
 import { groupCommits } from './ledger/group-commits.ts';
-import { maxTenantsPerShard, RECORDS_MEASURES, RECORDS_TRACKER } from './ledger/keys.ts';
-import { MemoryDocuments } from './ledger/memory-documents.ts';
-import { MemoryLedger } from './ledger/memory-ledger.ts';
-import type { Leases, Ledger, LedgerReader } from './ledger/port.ts';
+import { maxTenantsPerShard } from './ledger/keys.ts';
 import { LedgerRefused } from './ledger/port.ts';
-import { openRedisLedger, type RedisLedgerOptions } from './ledger/redis-ledger.ts';
 import { isTemporary } from './ledger/temporary.ts';
 import { Worker } from './ledger/worker.ts';
 import { type Health, watchOverrides, watchRecords, watchWorker } from './observe.ts';
 import { TenantOverrides } from './overrides/current.ts';
-import type { SettingsOf } from './overrides/settings.ts';
 import { topicEncodings } from './overrides/static.ts';
+import { type AnyLedger, openLedger, overridesApiDeps, publishSettings, serverOptions } from './parts.ts';
 import { Pipeline } from './pipeline.ts';
 import { Publisher } from './publish/publisher.ts';
-import { PublishServer, type ServerOptions } from './publish/server.ts';
-import { PUBLISH_DEFAULTS, type PublishSettings } from './publish/settings.ts';
+import { PublishServer } from './publish/server.ts';
+import { PUBLISH_DEFAULTS } from './publish/settings.ts';
 import { Standing } from './standing.ts';
 import type { Logger } from './telemetry/logger.ts';
 import type { SelfMetrics } from './telemetry/self-metrics.ts';
 
-const MEASURES = ['bytes', 'spans'];
 const LOOK_INTERVAL_MS = 10_000;
 /** How often the files of the HTTP server are read again. */
 const FILES_INTERVAL_MS = 5_000;
@@ -52,8 +46,6 @@ const LAST_RETRY_MS = 2_000;
 const RELEASE_SHARE = 0.3;
 /** What dead letters on their way may take. */
 const LETTERS_SHARE = 0.3;
-
-type AnyLedger = Ledger & LedgerReader & Leases;
 
 /** The configuration, also in the words of its file. */
 export type Settings = { readonly config: Config; readonly values: Values };
@@ -116,7 +108,7 @@ class Service {
     this.#metrics = metrics;
     const redis = ledgerOptions(config);
     this.#isEmbedded = redis === null;
-    const { ledger, documents } = redis === null ? embeddedLedger() : redisLedger(redis);
+    const { ledger, documents } = openLedger(redis);
     this.#ledger = ledger;
     const { userConfigurable } = config.overrides;
     const store = userConfigurable.enabled ? documents : null;
@@ -359,54 +351,6 @@ class Service {
     );
   }
 }
-
-const serverOptions = ({ server }: Config): ServerOptions => ({
-  host: server.host,
-  port: server.port,
-  tls: server.tls,
-  tokens: { admin: server.adminToken, metrics: server.metricsToken },
-  maxConnections: server.maxConnections,
-  maxScrapes: server.maxScrapes,
-  maxHeaderBytes: server.maxHeaderBytes,
-  requestWithinMs: server.requestTimeoutMs,
-  answerWithinMs: server.answerTimeoutMs,
-});
-
-type Opened = { readonly ledger: AnyLedger; readonly documents: Documents };
-
-const embeddedLedger = (): Opened => {
-  const nowUs = (): number => Math.round(performance.timeOrigin * 1000 + performance.now() * 1000);
-  return { ledger: new MemoryLedger({ nowUs }), documents: new MemoryDocuments(nowUs) };
-};
-
-const redisLedger = (options: RedisLedgerOptions): Opened => {
-  const ledger = openRedisLedger(options);
-  return { ledger, documents: ledger.documents };
-};
-
-const overridesApiDeps = (
-  { tenants, overrides: { userConfigurable } }: Config,
-  store: Documents,
-  overrides: TenantOverrides,
-  log: Logger,
-): OverridesApiDeps => ({
-  store,
-  overrides,
-  defaultTenant: tenants.default,
-  checkConflicts: userConfigurable.checkConflicts,
-  log,
-});
-
-const publishSettings = (config: Config, settings: SettingsOf): PublishSettings => {
-  const trackerOf = ({ tenant, tracker }: { tenant: string; tracker: string }) =>
-    settings(tenant).trackers.find(({ name }) => name === tracker);
-  return {
-    account: (account) =>
-      trackerOf(account) ?? { limit: 0, staleS: Math.ceil(config.usage.costAttribution.staleDurationMs / 1000) },
-    dimensionLabels: (account) => [...new Set(trackerOf(account)?.dimensions.map(({ label }) => label) ?? [])],
-    measures: (tracker) => (tracker === RECORDS_TRACKER ? RECORDS_MEASURES : MEASURES),
-  };
-};
 
 /** Resolves when the work is done or the time is over, whatever becomes of it. */
 const settledWithin = (ms: number, work: Promise<unknown>): Promise<void> =>

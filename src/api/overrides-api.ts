@@ -27,6 +27,8 @@ export type OverridesApiDeps = {
   readonly overrides: TenantOverrides;
   /** Who asks without a header; empty: nobody can. */
   readonly defaultTenant: string;
+  /** That a document may speak of beside cost attribution. */
+  readonly trackers: readonly string[];
   /** Refuse a first document of a tenant for whom the operator has set dimensions. */
   readonly checkConflicts: boolean;
   readonly log: { info(fields: Readonly<Record<string, unknown>>, message: string): void };
@@ -65,9 +67,9 @@ const ifMatch = (headers: IncomingHttpHeaders): string => {
   return version;
 };
 
-const documentOf = (text: string): UserDocument => {
+const documentOf = (text: string, trackers: readonly string[]): UserDocument => {
   const json = parseJson(text);
-  const document = 'problem' in json ? json : readUserDocument(json.value);
+  const document = 'problem' in json ? json : readUserDocument(json.value, trackers);
   if ('problem' in document) throw new Refusal(400, document.problem);
   return document;
 };
@@ -75,7 +77,7 @@ const documentOf = (text: string): UserDocument => {
 /** What this version cannot read was written by another one: it must not be changed by half. */
 const storedDocument = ({ content }: StoredDocument): UserDocument => {
   const json = parseJson(content);
-  const document = 'problem' in json ? json : readUserDocument(json.value);
+  const document = 'problem' in json ? json : readUserDocument(json.value, null);
   if ('problem' in document) throw new Refusal(500, `the stored overrides cannot be read: ${document.problem}`);
   return document;
 };
@@ -128,13 +130,13 @@ class OverridesApi {
 
   /** In the form of the document, with what the tenant cannot set itself. */
   #merged(tenant: string, document: UserDocument): object {
-    const { [COST_ATTRIBUTION]: own = {} } = this.#deps.overrides.effectiveWith(tenant, document);
-    return { cost_attribution: own };
+    const { [COST_ATTRIBUTION]: own = {}, ...trackers } = this.#deps.overrides.effectiveWith(tenant, document);
+    return { cost_attribution: own, ...(Object.keys(trackers).length === 0 ? {} : { trackers }) };
   }
 
   async #replace(tenant: string, { headers, body, query }: Asked): Promise<Answered> {
     const expected = ifMatch(headers);
-    const document = documentOf(body.toString());
+    const document = documentOf(body.toString(), this.#deps.trackers);
     const version = written(await this.#write(tenant, expected, document.json, query));
     return emptyAnswer(200, { ETag: version });
   }
@@ -144,7 +146,7 @@ class OverridesApi {
     if ('problem' in patch) throw new Refusal(400, patch.problem);
     const stored = await this.#deps.store.get(tenant);
     const target = stored === null ? {} : storedDocument(stored).json;
-    const document = documentOf(JSON.stringify(mergePatch(target, patch.value)));
+    const document = documentOf(JSON.stringify(mergePatch(target, patch.value)), this.#deps.trackers);
     const outcome = await this.#write(tenant, stored?.version ?? '0', document.json, query);
     if (outcome.kind === 'other')
       throw new Refusal(500, 'overrides have been modified during request processing, try again');

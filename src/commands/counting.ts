@@ -2,6 +2,7 @@
 import type { Accounting } from '../attribution/accounting.ts';
 import { type Dimension, parseDimensions } from '../attribution/dimensions.ts';
 import { isReservedTenant } from '../attribution/reserved.ts';
+import type { TenantSettings, TrackerSettings } from '../attribution/series-table.ts';
 import { refuseTenantId } from '../attribution/tenant.ts';
 import type { Config } from '../config/config.ts';
 import { tenantSettings } from '../overrides/settings.ts';
@@ -18,6 +19,11 @@ export const COUNT_OPTIONS = {
     value: 'ATTRIBUTE=LABEL',
     multiple: true,
     doc: 'an attribute that becomes a label, instead of those of the configuration; may be given several times',
+  },
+  tracker: {
+    type: 'string',
+    value: 'NAME',
+    doc: 'one of usage.trackers, with its dimensions and limit (default cost-attribution)',
   },
   accounting: { type: 'string', value: 'HOW', doc: 'exact or tempo (default usage.accounting)' },
 } as const satisfies Record<string, Option>;
@@ -61,6 +67,14 @@ const limitOf = (values: Values, otherwise: number): number => {
   return Number(given);
 };
 
+const trackerOf = (values: Values, { trackers }: TenantSettings, tenant: string): TrackerSettings => {
+  const wanted = typeof values.tracker === 'string' ? values.tracker : COST_ATTRIBUTION;
+  const found = trackers.find(({ name }) => name === wanted);
+  if (found !== undefined) return found;
+  const names = trackers.map(({ name }) => name).join(', ');
+  throw new UsageError(`--tracker: '${wanted}' is not counted for ${tenant}: there is ${names}`);
+};
+
 /** Throws a `UsageError` for options that make no sense. */
 export const countingOf = (values: Values, config: Config, io: Io): Counting => {
   const { costAttribution, accounting: configured, maxLabelValueLengthBytes } = config.usage;
@@ -69,16 +83,16 @@ export const countingOf = (values: Values, config: Config, io: Io): Counting => 
   const enabled = { ...config, usage: { ...config.usage, costAttribution: counted } };
   const file = new OverridesFile(config);
   file.look();
-  const [tracker] = tenantSettings(enabled, file.current)(tenant).trackers;
+  const tracker = trackerOf(values, tenantSettings(enabled, file.current)(tenant), tenant);
   const accounting = choice<Accounting>(values, 'accounting', ['exact', 'tempo'], configured);
   const given = values.dimension;
   return {
     tenant,
-    tracker: COST_ATTRIBUTION,
-    dimensions: Array.isArray(given) ? dimensionsOf(given) : tracker!.dimensions,
+    tracker: tracker.name,
+    dimensions: Array.isArray(given) ? dimensionsOf(given) : tracker.dimensions,
     accounting,
-    limit: limitOf(values, tracker!.limit),
-    staleS: tracker!.staleS,
+    limit: limitOf(values, tracker.limit),
+    staleS: tracker.staleS,
     maxLabelValueLength: accounting === 'tempo' ? UNCUT_BYTES : maxLabelValueLengthBytes,
   };
 };

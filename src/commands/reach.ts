@@ -47,6 +47,6 @@ export const ledgerOptions = ({ redis, overrides }: Config): RedisLedgerOptions 
     ...(redis.password === '' ? {} : { password: redis.password }),
     ...(redis.tls === null ? {} : { tls: tlsOptions(redis.tls) }),
     keyPrefix: redis.keyPrefix,
-    usesDocuments: overrides.userConfigurable.enabled,
+    ...(overrides.userConfigurable.enabled ? { usesDocuments: true } : {}),
   };
 };

@@ -8,6 +8,7 @@ import type { ShardCut } from '../ledger/port.ts';
 import { tenantSettings } from '../overrides/settings.ts';
 import { OverridesFile } from '../overrides/source.ts';
 import { topicEncodings } from '../overrides/static.ts';
+import { UserOverrides } from '../overrides/user-source.ts';
 import { table } from '../telemetry/table.ts';
 import { type Baseline, baselineOf, loadBaseline, saveBaseline } from './baseline.ts';
 import { type Command, type Io, UsageError, type Values } from './command.ts';
@@ -39,9 +40,11 @@ const countAgain = async (state: State, plan: ReadPlan, known: ReadonlySet<strin
   const { config, log, io } = state;
   const file = new OverridesFile(config);
   file.look();
+  const users = new UserOverrides(state.ledger.documents, () => 0);
+  if (config.overrides.userConfigurable.enabled) await users.look();
   const count = new TruthCount({
     tenants: new TenantChain(config.tenants.from, config.tenants.default),
-    settings: tenantSettings(config, file.current),
+    settings: tenantSettings(config, file.current, users.blocks),
     encoding: topicEncodings(config),
     maxLabelValueLength: config.usage.maxLabelValueLengthBytes,
     accounting: config.usage.accounting,

@@ -130,6 +130,7 @@ export const build = (values: Values, contents: Contents): Config => ({
       staleDurationMs: values.usage.cost_attribution.stale_duration,
       withoutDimensions: values.usage.cost_attribution.without_dimensions,
     },
+    trackers: values.usage.trackers,
     maxLabelValueLengthBytes: values.usage.accounting === 'tempo' ? UNCUT_BYTES : values.usage.max_label_value_length,
   },
   overrides: {
@@ -138,6 +139,7 @@ export const build = (values: Values, contents: Contents): Config => ({
         dimensions: values.overrides.defaults.cost_attribution.dimensions,
         maxCardinality: values.overrides.defaults.cost_attribution.max_cardinality,
       },
+      trackers: values.overrides.defaults.trackers,
     },
     perTenantOverrideConfig: values.overrides.per_tenant_override_config,
     perTenantOverridePeriodMs: values.overrides.per_tenant_override_period,

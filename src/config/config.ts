@@ -1,5 +1,6 @@
 /** The configuration that the service works with: checked, complete, frozen, units in the names. */
 import type { DimensionEntries } from './dimension-rules.ts';
+import type { TrackerConfig, TrackerDefaults } from './trackers.ts';
 
 /** Contents of the files (PEM); null: not given. */
 export type Tls = { readonly ca: string | null; readonly cert: string | null; readonly key: string | null };
@@ -103,6 +104,8 @@ export type Config = {
       /** What becomes of a tenant without dimensions. */
       readonly withoutDimensions: 'count' | 'ignore';
     };
+    /** Beside cost attribution. */
+    readonly trackers: readonly TrackerConfig[];
     readonly maxLabelValueLengthBytes: number;
   };
   readonly overrides: {
@@ -113,6 +116,8 @@ export type Config = {
         /** 0: the tracker's. */
         readonly maxCardinality: number;
       };
+      /** Of `usage.trackers`. */
+      readonly trackers: readonly TrackerDefaults[];
     };
     /** File with the settings of tenants. Empty: none. */
     readonly perTenantOverrideConfig: string;

@@ -9,7 +9,7 @@
  * Maps are pairs in file order by the time they are here, or objects of JSON.
  */
 import { FormatError } from './format-error.ts';
-import type { Pairs } from './formats.ts';
+import type { Pairs } from './scalars.ts';
 
 export type DimensionRule = {
   /** Empty: the attribute's name. */

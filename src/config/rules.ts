@@ -1,6 +1,7 @@
 /** Rules over several settings, each as a sentence. They are asked of values that are well-formed one by one. */
-import { formatDuration } from './formats.ts';
+
 import { parseRedisUrl } from './redis-url.ts';
+import { formatDuration } from './scalars.ts';
 import { SETTINGS, type Values } from './schema.ts';
 
 const tlsProblems = (values: Values): readonly string[] =>
@@ -111,6 +112,38 @@ const timeProblems = ({ kafka, ledger, publish, usage }: Values): readonly strin
       )),
 ];
 
+const trackerTimes = ({ usage, ledger, publish }: Values): readonly string[] =>
+  usage.trackers.flatMap(({ name, staleDurationMs }) => [
+    ...longer(
+      `usage.trackers.${name}.stale_duration`,
+      staleDurationMs,
+      'publish.birth_hold',
+      publish.birth_hold,
+      'a series could be purged before its value was ever shown',
+    ),
+    ...longer(
+      `usage.trackers.${name}.stale_duration`,
+      staleDurationMs,
+      'ledger.flush_interval',
+      ledger.flush_interval,
+      'a series could be stale between two flushes that refresh it',
+    ),
+    ...longer(
+      'ledger.tenant_retention',
+      ledger.tenant_retention,
+      `usage.trackers.${name}.stale_duration`,
+      staleDurationMs,
+      'a tenant could be forgotten as soon as its last series is purged',
+    ),
+  ]);
+
+const trackerProblems = ({ usage, overrides }: Values): readonly string[] => {
+  const names = usage.trackers.map(({ name }) => name);
+  return overrides.defaults.trackers
+    .filter(({ name }) => !names.includes(name))
+    .map(({ name }) => `overrides.defaults.trackers: "${name}" is none of usage.trackers`);
+};
+
 const patternProblem = (source: string): string | null => {
   const pattern = /^topic:(.*)$/.exec(source)?.[1];
   if (pattern === undefined) return null;
@@ -180,6 +213,8 @@ const RULES: readonly Rule[] = [
   { of: ['kafka.topics', 'kafka.on_bad_record', 'kafka.dead_letter_topic'], problems: deadLetterProblems },
   { of: ['redis'], problems: redisProblems },
   { of: ['kafka.session_timeout', 'ledger', 'publish', 'usage.cost_attribution'], problems: timeProblems },
+  { of: ['ledger', 'publish', 'usage.trackers'], problems: trackerTimes },
+  { of: ['usage.trackers', 'overrides.defaults.trackers'], problems: trackerProblems },
   { of: ['tenants'], problems: tenantProblems },
 ];
 

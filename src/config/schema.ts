@@ -3,7 +3,8 @@
  * README.md. A setting is here when it does something.
  */
 import convict from 'convict';
-import { type Constraints, FORMATS, type FormatName } from './formats.ts';
+import { FORMATS, type FormatName } from './formats.ts';
+import type { Constraints } from './scalars.ts';
 
 export type Setting = Constraints & {
   readonly doc: string;
@@ -310,6 +311,11 @@ export const SETTINGS = {
         choices: ['count', 'ignore'],
       },
     },
+    trackers: {
+      doc: 'More trackers, each with its own dimensions, limit and series: name -> enabled, measures (bytes, spans), max_cardinality, stale_duration, without_dimensions (docs/overrides.md).',
+      format: 'trackers',
+      default: [],
+    },
     max_label_value_length: {
       doc: 'Longer label values are cut, in bytes. With the accounting tempo only those above 65536, since Tempo cuts none.',
       format: 'count',
@@ -332,6 +338,11 @@ export const SETTINGS = {
           default: 0,
           max: 10_000_000,
         },
+      },
+      trackers: {
+        doc: 'Of usage.trackers: name -> dimensions, max_cardinality.',
+        format: 'tracker_defaults',
+        default: [],
       },
     },
     per_tenant_override_config: {

@@ -1,17 +1,18 @@
 /** Settings as they may be printed: a tree in the words of the file, every secret replaced. */
 
-import type { DimensionEntries } from './dimension-rules.ts';
-import { dimensionRuleShown } from './dimension-rules.ts';
-import { FORMATS, formatDuration, formatSize, type Pairs } from './formats.ts';
+import { FORMATS } from './formats.ts';
 import { MASK } from './mask.ts';
+import { formatDuration, formatSize, type Pairs } from './scalars.ts';
 import { place, ROWS, type Row, type Values } from './schema.ts';
+import { dimensionsShown, trackerDefaultsShown, trackersShown } from './trackers.ts';
 
 const WORDS: Partial<Record<Row['format'], (value: never) => unknown>> = {
   duration: (ms: number) => formatDuration(ms),
   size: (bytes: number) => formatSize(bytes),
   map: (pairs: Pairs) => Object.fromEntries(pairs),
-  dimensions: (entries: DimensionEntries) =>
-    Object.fromEntries(entries.map(([key, rule]) => [key, dimensionRuleShown(rule)])),
+  dimensions: dimensionsShown,
+  trackers: trackersShown,
+  tracker_defaults: trackerDefaultsShown,
 };
 
 const shown = (row: Row, value: unknown): unknown => {

@@ -2,7 +2,8 @@
 import { type Dimension, parseDimensions } from '../attribution/dimensions.ts';
 import { dimensionEntries, pairsOf } from '../config/dimension-rules.ts';
 import { FormatError } from '../config/format-error.ts';
-import { FORMATS } from '../config/formats.ts';
+import { parseCount, parseDuration } from '../config/scalars.ts';
+import { COST_ATTRIBUTION } from './static.ts';
 
 /** What is said of one tracker; absent: nothing. */
 export type TrackerBlock = {
@@ -24,37 +25,57 @@ export const TRACKER_SETTINGS = ['dimensions', 'max_cardinality', 'stale_duratio
 
 type Setting = (typeof TRACKER_SETTINGS)[number];
 
-export type SectionForm = {
-  /** What problems call the section. */
-  readonly path: string;
-  /** The settings that may be given. */
+export type BlockForm = {
+  /** The settings of a tracker that may be given. */
   readonly settings: readonly Setting[];
-  readonly unknownKey: (key: string) => string;
+  /** Trackers that there are beside cost attribution; null: any name is taken. */
+  readonly trackers: readonly string[] | null;
+  readonly unknownKey: (path: string, key: string) => string;
 };
 
-/** What is wrong is added to `wrong`, in Tempo's words where Tempo refuses it too. A value of null is none. */
-export const readTrackerBlock = (section: unknown, form: SectionForm, wrong: string[]): TrackerBlock => {
-  const pairs = section instanceof Map || !Array.isArray(section) ? pairsOf(section) : null;
+export const SECTION = 'cost_attribution';
+export const TRACKERS = 'trackers';
+
+/** Of both sections of an entry; null or undefined: there is none. What is wrong is added to `wrong`. */
+export const readBlock = (costAttribution: unknown, trackers: unknown, form: BlockForm, wrong: string[]): Block => {
+  const block = new Map<string, TrackerBlock>();
+  if (costAttribution !== null && costAttribution !== undefined)
+    block.set(COST_ATTRIBUTION, readTrackerBlock(costAttribution, SECTION, form, wrong));
+  if (trackers === null || trackers === undefined) return block;
+  const pairs = Array.isArray(trackers) ? null : pairsOf(trackers);
+  if (pairs === null) wrong.push(`${TRACKERS} must be a map from tracker to settings`);
+  for (const [key, section] of pairs ?? []) {
+    const name = String(key);
+    if (form.trackers?.includes(name) === false)
+      wrong.push(`there is no tracker "${name}" in usage.trackers: there is ${form.trackers.join(', ') || 'none'}`);
+    else if (section !== null) block.set(name, readTrackerBlock(section, `${TRACKERS}.${name}`, form, wrong));
+  }
+  return block;
+};
+
+/** In Tempo's words where Tempo refuses it too. A value of null is none. */
+const readTrackerBlock = (section: unknown, path: string, form: BlockForm, wrong: string[]): TrackerBlock => {
+  const pairs = Array.isArray(section) ? null : pairsOf(section);
   if (pairs === null) {
-    wrong.push(`${form.path} must be a map of settings`);
+    wrong.push(`${path} must be a map of settings`);
     return {};
   }
   const given = new Map(pairs.filter(([, value]) => value !== null));
   for (const [key] of pairs)
-    if (!(form.settings as readonly unknown[]).includes(key)) wrong.push(form.unknownKey(String(key)));
+    if (!(form.settings as readonly unknown[]).includes(key)) wrong.push(form.unknownKey(path, String(key)));
   const read = <T>(key: Setting, parse: (value: unknown) => T): T | undefined => {
     if (!given.has(key) || !form.settings.includes(key)) return undefined;
     try {
       return parse(given.get(key));
     } catch (error) {
       if (!(error instanceof FormatError)) throw error;
-      wrong.push(`${form.path}.${key} ${error.message}`);
+      wrong.push(`${path}.${key} ${error.message}`);
       return undefined;
     }
   };
-  const dimensions = read('dimensions', (value) => dimensionsOf(value, `${form.path}.dimensions`, wrong));
-  const maxCardinality = read('max_cardinality', (value) => FORMATS.count(value, { max: MAX_CARDINALITY }));
-  const staleDurationMs = read('stale_duration', (value) => FORMATS.duration(value, { min: 1_000 }));
+  const dimensions = read('dimensions', (value) => dimensionsOf(value, `${path}.dimensions`, wrong));
+  const maxCardinality = read('max_cardinality', (value) => parseCount(value, { max: MAX_CARDINALITY }));
+  const staleDurationMs = read('stale_duration', (value) => parseDuration(value, { min: 1_000 }));
   return {
     ...(dimensions === undefined ? {} : { dimensions }),
     ...(maxCardinality === undefined ? {} : { maxCardinality }),

@@ -2,8 +2,8 @@
 import type { Dimension } from '../attribution/dimensions.ts';
 import type { TenantSettings } from '../attribution/series-table.ts';
 import { dimensionRuleShown } from '../config/dimension-rules.ts';
-import { formatDuration } from '../config/formats.ts';
-import type { Block, TrackerBlock } from './block.ts';
+import { formatDuration } from '../config/scalars.ts';
+import { type Block, SECTION, TRACKERS, type TrackerBlock } from './block.ts';
 import { ANY_TENANT, type Overrides } from './file.ts';
 import { type Source, sourceOf } from './settings.ts';
 import { COST_ATTRIBUTION } from './static.ts';
@@ -34,7 +34,13 @@ const trackerShown = ({ dimensions, maxCardinality, staleDurationMs }: TrackerBl
 
 const blockShown = (block: Block): object => {
   const own = block.get(COST_ATTRIBUTION);
-  return own === undefined ? {} : { cost_attribution: trackerShown(own) };
+  const named = [...block].filter(([name]) => name !== COST_ATTRIBUTION);
+  return {
+    ...(own === undefined ? {} : { [SECTION]: trackerShown(own) }),
+    ...(named.length === 0
+      ? {}
+      : { [TRACKERS]: Object.fromEntries(named.map(([name, said]) => [name, trackerShown(said)])) }),
+  };
 };
 
 /** By tracker. */

@@ -4,15 +4,15 @@
  *   overrides:
  *     <tenant>, or "*" for those without an entry:
  *       cost_attribution: { dimensions: { <attribute>: <label> }, max_cardinality: <count>, stale_duration: <duration> }
+ *       trackers: { <name>: the same }
  *
- * `stale_duration` is ours. What else Tempo keeps for a tenant, nested or in its older flat form, is no concern of ours
+ * `stale_duration` and `trackers` are ours. What else Tempo keeps for a tenant, nested or in its older flat form, is no concern of ours
  * and is passed over. A tenant whose entry is null has none.
  */
 import { createHash } from 'node:crypto';
 import { parseDocument } from 'yaml';
 import { distance } from '../config/document.ts';
-import { type Block, NO_BLOCK, readTrackerBlock, type SectionForm, TRACKER_SETTINGS } from './block.ts';
-import { COST_ATTRIBUTION } from './static.ts';
+import { type Block, NO_BLOCK, readBlock, SECTION, TRACKER_SETTINGS, TRACKERS } from './block.ts';
 
 /** The wildcard: what is in force for tenants without an entry. */
 export const ANY_TENANT = '*';
@@ -25,19 +25,21 @@ export type Overrides = {
 
 export const NO_OVERRIDES: Overrides = { sha256: '', blocks: new Map() };
 
-const SECTION = 'cost_attribution';
-const FORM: SectionForm = {
-  path: SECTION,
-  settings: TRACKER_SETTINGS,
-  unknownKey: (key) => `unknown key "${SECTION}.${key}": there is ${TRACKER_SETTINGS.join(', ')}`,
-};
+const unknownKey = (path: string, key: string): string =>
+  `unknown key "${path}.${key}": there is ${TRACKER_SETTINGS.join(', ')}`;
 
 type Node = ReadonlyMap<unknown, unknown>;
 
 export const hashOf = (content: string): string => createHash('sha256').update(content).digest('hex');
 
-/** The overrides, or everything that is wrong: one tenant with a problem refuses the file, as in Tempo. */
-export const readOverrides = (content: string): Overrides | { readonly problems: readonly string[] } => {
+/**
+ * The overrides, or everything that is wrong: one tenant with a problem refuses the file, as in Tempo. `trackers`: those
+ * that there are beside cost attribution.
+ */
+export const readOverrides = (
+  content: string,
+  trackers: readonly string[] = [],
+): Overrides | { readonly problems: readonly string[] } => {
   const problems: string[] = [];
   const root = parsed(content, problems);
   const blocks = new Map<string, Block>();
@@ -45,7 +47,7 @@ export const readOverrides = (content: string): Overrides | { readonly problems:
     const tenant = String(key);
     if (value === null) continue;
     const wrong: string[] = [];
-    const block = blockOf(value, wrong);
+    const block = blockOf(value, trackers, wrong);
     problems.push(...wrong.map((text) => `validating overrides for ${tenant} failed: ${text}`));
     blocks.set(tenant, block);
   }
@@ -78,15 +80,25 @@ const entriesOf = (root: unknown, problems: string[]): Node => {
   return none;
 };
 
-const blockOf = (entry: unknown, wrong: string[]): Block => {
+/** Sections of ours, and how many edits away a slip of them is. */
+const SLIPS = [
+  [SECTION, 3],
+  [TRACKERS, 1],
+] as const;
+
+const blockOf = (entry: unknown, trackers: readonly string[], wrong: string[]): Block => {
   if (!(entry instanceof Map)) {
     wrong.push('it must be a map of settings');
     return NO_BLOCK;
   }
   for (const key of entry.keys()) {
-    if (key !== SECTION && distance(String(key), SECTION) <= 3)
-      wrong.push(`unknown key "${String(key)}": is ${SECTION} meant?`);
+    const meant = SLIPS.find(([name, edits]) => key !== name && distance(String(key), name) <= edits)?.[0];
+    if (meant !== undefined) wrong.push(`unknown key "${String(key)}": is ${meant} meant?`);
   }
-  const section: unknown = entry.get(SECTION) ?? null;
-  return section === null ? NO_BLOCK : new Map([[COST_ATTRIBUTION, readTrackerBlock(section, FORM, wrong)]]);
+  return readBlock(
+    entry.get(SECTION),
+    entry.get(TRACKERS),
+    { settings: TRACKER_SETTINGS, trackers, unknownKey },
+    wrong,
+  );
 };

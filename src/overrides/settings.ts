@@ -29,13 +29,16 @@ type Tracker = {
 };
 
 const trackersOf = ({ usage }: Config): readonly Tracker[] => {
-  const { enabled, maxCardinality, staleDurationMs, withoutDimensions } = usage.costAttribution;
-  return enabled ? [{ name: COST_ATTRIBUTION, maxCardinality, staleDurationMs, withoutDimensions }] : [];
+  const all = [{ name: COST_ATTRIBUTION, ...usage.costAttribution }, ...usage.trackers];
+  return all.filter(({ enabled }) => enabled);
 };
 
 const defaultsOf = (config: Config): Block => {
-  const { maxCardinality } = config.overrides.defaults.costAttribution;
-  return new Map([[COST_ATTRIBUTION, { dimensions: defaultDimensions(config), maxCardinality }]]);
+  const { costAttribution, trackers } = config.overrides.defaults;
+  const all = [{ name: COST_ATTRIBUTION, maxCardinality: costAttribution.maxCardinality }, ...trackers];
+  return new Map(
+    all.map(({ name, maxCardinality }) => [name, { dimensions: defaultDimensions(config, name), maxCardinality }]),
+  );
 };
 
 const NOTHING: TrackerBlock = {};

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import type { Config } from '../config/config.ts';
 import { hashOf, NO_OVERRIDES, type Overrides, readOverrides } from './file.ts';
+import { trackerNames } from './static.ts';
 
 export type Read = (path: string) => Buffer;
 
@@ -16,6 +17,7 @@ const MOST_BYTES = 64 << 20;
 /** One file, or none. Keeps what it last took. */
 export class OverridesFile {
   readonly #path: string;
+  readonly #trackers: readonly string[];
   readonly #read: Read;
   #hash = '';
   #current: Overrides = NO_OVERRIDES;
@@ -23,8 +25,9 @@ export class OverridesFile {
   #refused: { readonly hash: string; readonly problems: readonly string[] } = { hash: '', problems: [] };
   #problems: readonly string[] = [];
 
-  constructor({ overrides }: Config, read: Read = (path) => readFileSync(path)) {
-    this.#path = overrides.perTenantOverrideConfig;
+  constructor(config: Config, read: Read = (path) => readFileSync(path)) {
+    this.#path = config.overrides.perTenantOverrideConfig;
+    this.#trackers = trackerNames(config);
     this.#read = read;
   }
 
@@ -59,7 +62,7 @@ export class OverridesFile {
     const hash = hashOf(content);
     if (hash === this.#hash) return UNCHANGED;
     if (hash === this.#refused.hash) return { changed: null, problems: this.#refused.problems };
-    const overrides = readOverrides(content);
+    const overrides = readOverrides(content, this.#trackers);
     if ('problems' in overrides) {
       const look = this.#trouble(overrides.problems);
       this.#refused = { hash, problems: look.problems };

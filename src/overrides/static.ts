@@ -11,8 +11,20 @@ const DIMENSIONS = 'overrides.defaults.cost_attribution.dimensions';
 const parsed = ({ overrides }: Config, sharedLabels: 'allow' | 'refuse' = 'allow') =>
   parseDimensions(overrides.defaults.costAttribution.dimensions, { sharedLabels, path: DIMENSIONS });
 
+const parsedTrackers = ({ overrides }: Config) =>
+  overrides.defaults.trackers.map(({ name, dimensions }) => {
+    const path = `overrides.defaults.trackers.${name}.dimensions`;
+    return { name, path, ...parseDimensions(dimensions, { sharedLabels: 'allow', path }) };
+  });
+
 /** Where the overrides say nothing. The configuration must have no `usageProblems`. */
-export const defaultDimensions = (config: Config): readonly Dimension[] => parsed(config).dimensions;
+export const defaultDimensions = (config: Config, tracker: string): readonly Dimension[] => {
+  if (tracker === COST_ATTRIBUTION) return parsed(config).dimensions;
+  return parsedTrackers(config).find(({ name }) => name === tracker)?.dimensions ?? [];
+};
+
+/** That overrides may speak of, beside cost attribution. */
+export const trackerNames = ({ usage }: Config): readonly string[] => usage.trackers.map(({ name }) => name);
 
 /** Likely mistakes that are no errors: two dimensions on one label. */
 export const usageWarnings = (config: Config): readonly string[] =>
@@ -26,6 +38,9 @@ export const usageProblems = (config: Config): readonly string[] => {
   return [
     ...(fallback === null ? [] : [`tenants.default: ${fallback}`]),
     ...parsed(config).problems.map(({ key, text }) => `${DIMENSIONS}: "${key}": ${text}`),
+    ...parsedTrackers(config).flatMap(({ path, problems }) =>
+      problems.map(({ key, text }) => `${path}: "${key}": ${text}`),
+    ),
   ];
 };
 

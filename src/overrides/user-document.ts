@@ -1,13 +1,13 @@
 /**
  * What a tenant sets for itself by `/api/overrides`, in the form of Grafana Tempo's:
  *
- *   { "cost_attribution": { "dimensions": { <attribute>: <label or rule> } } }
+ *   { "cost_attribution": { "dimensions": { <attribute>: <label or rule> } },
+ *     "trackers": { <name>: { "dimensions": ... } } }                            ours
  *
  * Absent or null: as the operator has it. `dimensions: {}`: none. Limits are the operator's. What else Tempo's document
  * can hold (forwarders, metrics_generator) concerns nothing here, and is refused so that nobody takes it for in force.
  */
-import { type Block, readTrackerBlock, type SectionForm } from './block.ts';
-import { COST_ATTRIBUTION } from './static.ts';
+import { type Block, readBlock, SECTION, TRACKERS } from './block.ts';
 
 /** By tenant. The same object for as long as the document is the same. */
 export type UserBlocks = ReadonlyMap<string, Block>;
@@ -21,9 +21,7 @@ export type UserDocument = {
 type Json = string | number | boolean | null | readonly Json[] | JsonObject;
 export type JsonObject = { readonly [key: string]: Json };
 
-const SECTION = 'cost_attribution';
 const unknownField = (key: string): string => `json: unknown field "${key}"`;
-const FORM: SectionForm = { path: SECTION, settings: ['dimensions'], unknownKey: unknownField };
 
 const isObject = (value: unknown): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -37,15 +35,34 @@ export const parseJson = (text: string): { readonly value: Json } | { readonly p
   }
 };
 
-/** The first thing that is wrong decides, as in Tempo. */
-export const readUserDocument = (value: Json): UserDocument | { readonly problem: string } => {
+/**
+ * The first thing that is wrong decides, as in Tempo. `trackers`: those that it may speak of beside cost attribution; null:
+ * any, for one that there is not has no effect.
+ */
+export const readUserDocument = (
+  value: Json,
+  trackers: readonly string[] | null,
+): UserDocument | { readonly problem: string } => {
   if (!isObject(value)) return { problem: 'the body must be a JSON object' };
-  for (const key of Object.keys(value)) if (key !== SECTION) return { problem: unknownField(key) };
-  const section = value[SECTION] ?? {};
+  for (const key of Object.keys(value)) if (key !== SECTION && key !== TRACKERS) return { problem: unknownField(key) };
   const wrong: string[] = [];
-  const block = new Map([[COST_ATTRIBUTION, readTrackerBlock(section, FORM, wrong)]]);
+  const form = {
+    settings: ['dimensions'],
+    trackers,
+    unknownKey: (_path: string, key: string) => unknownField(key),
+  } as const;
+  const block = readBlock(value[SECTION], value[TRACKERS], form, wrong);
   if (wrong.length > 0) return { problem: wrong[0]! };
-  return { block, json: { [SECTION]: withoutNulls(section as JsonObject) } };
+  const named = Object.entries((value[TRACKERS] ?? {}) as JsonObject).filter(([, section]) => section !== null);
+  const json = {
+    [SECTION]: withoutNulls((value[SECTION] ?? {}) as JsonObject),
+    ...(named.length === 0
+      ? {}
+      : {
+          [TRACKERS]: Object.fromEntries(named.map(([name, section]) => [name, withoutNulls(section as JsonObject)])),
+        }),
+  };
+  return { block, json };
 };
 
 /** Null says as much as nothing, but for the label of a dimension: there it stands for an empty one. */

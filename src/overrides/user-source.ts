@@ -66,7 +66,7 @@ export class UserOverrides {
         continue;
       }
       const json = parseJson(content);
-      const document = 'problem' in json ? json : readUserDocument(json.value);
+      const document = 'problem' in json ? json : readUserDocument(json.value, null);
       if ('problem' in document) {
         problems.push(`the stored overrides of ${tenant} cannot be read: ${document.problem}`);
         if (before !== undefined) taken.set(tenant, before);

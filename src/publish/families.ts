@@ -61,6 +61,7 @@ const isUsage = ({ account }: AccountVersion, { shard }: ShardTable): boolean =>
 /** `prefix` begins every name. `trackers`: those whose measures may occur. */
 export const families = (prefix: string, settings: PublishSettings, trackers: readonly string[]): readonly Family[] => {
   const measures = new Set(trackers.flatMap((tracker) => settings.measures(tracker)));
+  measures.delete('');
   const bytesOf = (version: AccountVersion): number => settings.measures(version.account.tracker).indexOf('bytes');
   return [
     ...[...measures].map(

@@ -7,7 +7,7 @@ export type PublishSettings = {
   account(account: AccountName): { readonly limit: number; readonly staleS: number };
   /** Label names of the account's dimensions. */
   dimensionLabels(account: AccountName): readonly string[];
-  /** Names of a tracker's measures, in the order of its vectors. */
+  /** Names of a tracker's measures, in the order of its vectors; an empty one is kept and not shown. */
   measures(tracker: string): readonly string[];
 };
 

@@ -3,6 +3,7 @@ import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { parseExposition, type Sample } from '../support/exposition.ts';
 import { type Fleet, PREFIX, startFleet } from '../support/fleet.ts';
 import { type FleetLedger, openFleetLedger, readTotals } from '../support/fleet-ledger.ts';
 import { plainRecord } from '../support/fleet-records.ts';
@@ -30,7 +31,15 @@ beforeAll(async () => {
     replicas: REPLICAS,
     partitions: 6,
     config: {
+      usage: {
+        trackers: {
+          routes: { max_cardinality: 3, without_dimensions: 'count' },
+          teams: { measures: ['spans'] },
+          off: { enabled: false },
+        },
+      },
       overrides: {
+        defaults: { trackers: { routes: { dimensions: { 'span.http.route': 'route' } } } },
         per_tenant_override_config: file,
         per_tenant_override_period: '200ms',
         user_configurable_overrides: { enabled: true, poll_interval: '500ms' },
@@ -47,9 +56,11 @@ afterAll(async () => {
 }, 60_000);
 
 /** Names of the labels that series of the tenant have. */
-const labelsOf = async (tenant: string): Promise<ReadonlySet<string>> => {
+const labelsOf = async (of: string, tracker = 'cost-attribution'): Promise<ReadonlySet<string>> => {
   const totals = await readTotals(ledger);
-  const series = totals.filter((account) => account.tenant === tenant).flatMap((account) => account.series);
+  const series = totals
+    .filter((account) => account.tenant === of && account.tracker === tracker)
+    .flatMap((account) => account.series);
   return new Set(series.map(({ labels }) => Object.keys(labels).join()));
 };
 
@@ -150,4 +161,47 @@ test('what a tenant sets for itself at one replica is in force at each, and ever
   await fleet.settle();
   expect(await labelsOf('by-api')).toEqual(new Set(['env,route,service,team', 'path', 'app']));
   expect(await fleet.metric('tracetally_user_overrides_failed')).toBe(0);
+}, 180_000);
+
+test('each tracker has its own dimensions, series and limit, and counts everything', async () => {
+  const tenant = 'tracked';
+  const made = await fetch(`${fleet.replicas[0]!.url}/api/overrides`, {
+    method: 'POST',
+    headers: { 'X-Scope-OrgID': tenant, 'If-Match': '0' },
+    body: JSON.stringify({ trackers: { teams: { dimensions: { 'resource.service.name': 'svc' } } } }),
+  });
+  expect(made.status).toBe(200);
+  const hasTeams = async (): Promise<boolean> => {
+    const pages = await Promise.all(fleet.replicas.map((replica) => replica.scrape(`/status/overrides/${tenant}`)));
+    return pages.every((page) => page.includes('teams:'));
+  };
+  await waitUntil(hasTeams, { timeoutMs: 60_000, what: 'every replica to have the document' });
+  for (let route = 0; route < 12; route++) await fleet.send(plainRecord(tenant, `/${route}`, 2), route % 6);
+  await fleet.settle();
+
+  const accounts = (await readTotals(ledger)).filter((account) => account.tenant === tenant);
+  const byTracker = new Map(accounts.map((account) => [account.tracker, account]));
+  expect([...byTracker.keys()].sort()).toEqual(['cost-attribution', 'routes', 'teams']);
+  expect(byTracker.get('cost-attribution')).toMatchObject({ live: 12, overflow: [0, 0] });
+  expect(byTracker.get('routes')).toMatchObject({ live: 3 });
+  expect(byTracker.get('routes')!.overflow[1]).toBe(18);
+  expect(byTracker.get('teams')!.series).toEqual([
+    { labels: { svc: 'svc' }, values: [byTracker.get('teams')!.total[0], 24] },
+  ]);
+
+  const shown = async (): Promise<readonly Sample[]> => {
+    const answers = await Promise.all(fleet.replicas.map((replica) => replica.scrape('/usage_metrics')));
+    return answers.flatMap((text) => parseExposition(text)).filter(({ labels }) => labels.tenant === tenant);
+  };
+  const named = (samples: readonly Sample[], name: string, tracker: string) =>
+    samples.filter((one) => one.name === `tempo_usage_tracker_${name}` && one.labels.tracker === tracker);
+  await waitUntil(async () => named(await shown(), 'spans_received_total', 'teams')[0]?.value === 24, {
+    timeoutMs: 60_000,
+    what: 'the spans of the tracker teams to be shown',
+  });
+  const samples = await shown();
+  expect(named(samples, 'bytes_received_total', 'teams')).toEqual([]);
+  expect(named(samples, 'bytes_received_total', 'routes')).toHaveLength(4);
+  expect(named(samples, 'series_limit', 'routes').map(({ value }) => value)).toEqual([3]);
+  expect(named(samples, 'series_limit', 'teams').map(({ value }) => value)).toEqual([10_000]);
 }, 180_000);

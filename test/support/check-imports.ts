@@ -13,6 +13,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   cli: ['*'],
   commands: ['*'],
   service: ['*'],
+  parts: ['*'],
   standing: ['api', 'ledger', 'overrides', 'publish', 'telemetry', 'observe'],
   observe: ['ledger', 'attribution', 'overrides', 'telemetry', 'pipeline'],
   intake: ['kafka', 'attribution', 'config', 'pipeline', 'telemetry'],

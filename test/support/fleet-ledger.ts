@@ -90,11 +90,13 @@ export function differencesFrom(totals: readonly AccountTotals[], expected: Expe
   const compare = (what: string, should: number, is: number) => {
     if (should !== is) problems.push(`${what}: ${is} for ${should}`);
   };
-  const tenants = new Map(totals.filter(isOfTenant).map((account) => [account.tenant, account]));
-  for (const tenant of new Set([...expected.tenants.keys(), ...tenants.keys()])) {
-    const is = tenants.get(tenant);
-    compare(`${tenant}, bytes`, expected.tenants.get(tenant)?.bytes ?? 0, is?.total[0] ?? 0);
-    compare(`${tenant}, spans`, expected.tenants.get(tenant)?.spans ?? 0, is?.total[1] ?? 0);
+  // Each tracker that counts a tenant counts all of it.
+  const accounts = totals.filter(isOfTenant);
+  const counted = new Set(accounts.map(({ tenant }) => tenant));
+  for (const [tenant, { bytes }] of expected.tenants) if (!counted.has(tenant)) compare(`${tenant}, bytes`, bytes, 0);
+  for (const { tenant, tracker, total } of accounts) {
+    compare(`${tenant} in ${tracker}, bytes`, expected.tenants.get(tenant)?.bytes ?? 0, total[0]);
+    compare(`${tenant} in ${tracker}, spans`, expected.tenants.get(tenant)?.spans ?? 0, total[1]);
   }
   for (const { tenant, total, overflow, retired, series } of totals) {
     for (const measure of [0, 1] as const) {

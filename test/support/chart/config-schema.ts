@@ -1,6 +1,7 @@
 /** The `config` of the chart's values, from the settings of the service: a JSON schema, and what the templates know. */
 import { type FORMATS, isMapFormat } from '../../../src/config/formats.ts';
 import { place, ROWS, type Row } from '../../../src/config/schema.ts';
+import { MEASURE_NAMES } from '../../../src/config/trackers.ts';
 
 export type Schema = { readonly [keyword: string]: unknown };
 
@@ -50,6 +51,13 @@ const RULE: Schema = {
   },
 };
 
+const DIMENSIONS: Schema = { type: 'object', additionalProperties: { anyOf: [{ type: ['string', 'null'] }, RULE] } };
+
+const trackerMap = (properties: Readonly<Record<string, Schema>>): Schema => ({
+  type: 'object',
+  additionalProperties: { type: ['object', 'null'], additionalProperties: false, properties },
+});
+
 const SCHEMA_OF: { readonly [format in keyof typeof FORMATS]: (row: Row) => Schema } = {
   text: textSchema,
   choice: ({ choices }) => orVariable({ enum: choices }),
@@ -65,7 +73,17 @@ const SCHEMA_OF: { readonly [format in keyof typeof FORMATS]: (row: Row) => Sche
     ...(row.required === true ? { minItems: 1 } : {}),
   }),
   map: () => ({ type: 'object', additionalProperties: { type: ['string', 'null'] } }),
-  dimensions: () => ({ type: 'object', additionalProperties: { anyOf: [{ type: ['string', 'null'] }, RULE] } }),
+  trackers: () =>
+    trackerMap({
+      enabled: { type: ['boolean', 'null'] },
+      measures: { type: ['array', 'null'], items: { enum: MEASURE_NAMES }, minItems: 1, uniqueItems: true },
+      max_cardinality: { type: ['integer', 'null'], minimum: 0 },
+      stale_duration: { type: ['string', 'null'] },
+      without_dimensions: { enum: ['count', 'ignore', null] },
+    }),
+  tracker_defaults: () =>
+    trackerMap({ dimensions: DIMENSIONS, max_cardinality: { type: ['integer', 'null'], minimum: 0 } }),
+  dimensions: () => DIMENSIONS,
 };
 
 /** The schema of one setting. It refuses nothing that the service takes from a file in the type that is meant. */

@@ -51,7 +51,9 @@ const started = async ({ checkConflicts = false, defaultTenant = '', most = 10 }
       ready: () => ({ ok: true, reasons: [] }),
       live: () => ({ ok: true, reasons: [] }),
       log: { error: (fields) => void log.push(fields) },
-      endpoints: [overridesApi({ store, overrides, defaultTenant, checkConflicts, log: { info: () => {} } })],
+      endpoints: [
+        overridesApi({ store, overrides, defaultTenant, checkConflicts, trackers: [], log: { info: () => {} } }),
+      ],
     },
     { ...SERVER_LIMITS, host: '127.0.0.1', port: 0 },
   );

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { FORMATS, formatDuration, formatSize } from '../../../src/config/formats.ts';
+import { FORMATS } from '../../../src/config/formats.ts';
+import { formatDuration, formatSize } from '../../../src/config/scalars.ts';
 import { ROWS } from '../../../src/config/schema.ts';
 
 describe('the schema', () => {

@@ -127,6 +127,77 @@ test('a dimension may have extras, beside others in the plain form', () => {
   ]);
 });
 
+describe('named trackers', () => {
+  const CONFIG_OF = (more: string) => `
+usage:
+  cost_attribution: { max_cardinality: 5000 }
+  trackers:
+    teams: { max_cardinality: 50, stale_duration: 1h }
+    routes: { measures: [spans], without_dimensions: count }
+    off: { enabled: false }
+overrides:
+  ${more}
+  defaults: { trackers: { teams: { dimensions: { team: "" }, max_cardinality: 20 } } }
+`;
+  const FILE = `
+overrides:
+  acme: { trackers: { teams: { dimensions: { squad: "" }, stale_duration: 2h }, off: { dimensions: { x: "" } } } }
+  plain: { cost_attribution: { max_cardinality: 9 } }
+  "*": { trackers: { teams: { max_cardinality: 7 }, routes: { dimensions: { span.http.route: route } } } }
+`;
+  const NAMES = ['teams', 'routes', 'off'];
+  const of = (more: string, tenant: string) => {
+    const read = readOverrides(FILE, NAMES);
+    if ('problems' in read) throw new Error(read.problems.join('\n'));
+    const { trackers } = tenantSettings(config(CONFIG_OF(more)), read)(tenant);
+    return Object.fromEntries(
+      trackers.map(({ name, dimensions, limit, staleS }) => [
+        name,
+        [dimensions.map(({ label }) => label), limit, staleS],
+      ]),
+    );
+  };
+
+  test('an entry stands for all trackers, too; one without dimensions is counted where its tracker says so', () => {
+    expect(of('', 'acme')).toEqual({
+      'cost-attribution': [[], 5000, 900],
+      teams: [['squad'], 50, 7200],
+      routes: [[], 10_000, 900],
+    });
+    expect(of('', 'plain')).toEqual({ 'cost-attribution': [[], 9, 900], routes: [[], 10_000, 900] });
+    expect(of('', 'anyone')).toEqual({ 'cost-attribution': [[], 5000, 900], routes: [['route'], 10_000, 900] });
+  });
+
+  test('field by field, where that is asked for', () => {
+    expect(of('merge: fields', 'acme')).toEqual({
+      'cost-attribution': [['service'], 5000, 900],
+      teams: [['squad'], 7, 7200],
+      routes: [['route'], 10_000, 900],
+    });
+    expect(of('merge: fields', 'plain')).toEqual({
+      'cost-attribution': [['service'], 9, 900],
+      teams: [['team'], 7, 3600],
+      routes: [['route'], 10_000, 900],
+    });
+  });
+
+  test.each([
+    ['{ trackers: { x: {} } }', 'there is no tracker "x" in usage.trackers: there is teams, routes, off'],
+    ['{ trackers: { teams: { dimension: {} } } }', 'unknown key "trackers.teams.dimension": there is dimensions'],
+    [
+      '{ trackers: { teams: { dimensions: { a: __x } } } }',
+      "trackers.teams.dimensions config has invalid label name: '__x'",
+    ],
+    ['{ trackers: { teams: [1] } }', 'trackers.teams must be a map of settings'],
+    ['{ trackers: [1] }', 'trackers must be a map from tracker to settings'],
+    ['{ tracker: {} }', 'unknown key "tracker": is trackers meant?'],
+  ])('the entry %s is refused', (entry, text) => {
+    const read = readOverrides(`overrides: { acme: ${entry} }`, NAMES);
+    const problems = 'problems' in read ? read.problems : [];
+    expect(problems[0]?.slice(0, text.length + 38)).toBe(`validating overrides for acme failed: ${text}`);
+  });
+});
+
 describe('a file is refused for', () => {
   const entry = (text: string) => `overrides: { good: {}, acme: { cost_attribution: ${text} } }`;
   const failed = 'validating overrides for acme failed: ';

@@ -14,7 +14,7 @@ const config = (yaml = ''): Config => {
   if ('problems' in loaded) throw new Error(loaded.problems.join('\n'));
   return loaded.config;
 };
-const read = (value: unknown) => readUserDocument(value as JsonObject);
+const read = (value: unknown) => readUserDocument(value as JsonObject, ['team']);
 
 describe('a document', () => {
   test.each([

@@ -17,6 +17,27 @@ const optionsOf = (one: OneShard, extra: Partial<ExpositionOptions> = {}): Expos
 const BYTES = 'tempo_usage_tracker_bytes_received_total';
 
 describe('an exposition', () => {
+  test('shows of a tracker the measures that it is to show, and no sums of one that it hides', async () => {
+    const one = await new OneShard('tenant-a').begin();
+    await one.add('tenant-a', [[[['service', 's']], 229, 3]]);
+    await one.show();
+    const namesWith = (measures: readonly string[]): readonly string[] => {
+      const settings = { ...one.settings, measures: () => measures };
+      return parseExposition(expositionText(one.snapshot(), { ...optionsOf(one), settings })).map(
+        ({ name, value }) => `${name.replace('tempo_usage_tracker_', '')} ${value}`,
+      );
+    };
+    const gauges = ['active_series 1', 'series_limit 100', 'series_demand_estimate 1'];
+    expect(namesWith(['', 'spans'])).toEqual(['spans_received_total 3', ...gauges]);
+    expect(namesWith(['bytes', ''])).toEqual([
+      'bytes_received_total 229',
+      'tenant_bytes_total 229',
+      'overflow_bytes_total 0',
+      ...gauges,
+      'unattributed_bytes_total 0',
+    ]);
+  });
+
   test('reads as Tempo prints it', async () => {
     const one = await new OneShard('tenant-a', 10, ['service_name', '_tiquette']).begin();
     await one.add('tenant-a', [
