@@ -2,6 +2,7 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { parse, stringify } from 'yaml';
+import { readOverrides } from '../../src/overrides/file.ts';
 import { CHART, type Manifest, only, renderObjects, type Values } from '../support/chart/chart.ts';
 import { alerts, type RuleFile, recordings } from '../support/rules.ts';
 import { installPrometheus } from '../support/services/install-prometheus.ts';
@@ -55,6 +56,24 @@ test('a change of the configuration replaces the replicas, and nothing else abou
   expect(await annotation({ ...FLEET, service: { port: 80 }, replicaCount: 2 })).toBe(first);
   expect(await annotation({ ...FLEET, config: { ...FLEET.config, log: { level: 'debug' } } })).not.toBe(first);
   expect(await annotation({ ...FLEET, restartOnConfigChange: false })).toBeUndefined();
+});
+
+test('settings of tenants are a file beside the configuration, whose change replaces nothing', async () => {
+  const settings = { cost_attribution: { dimensions: { 'span.x': '' }, max_cardinality: 3 } };
+  const with404 = await render({ ...FLEET, overrides: { '404': settings, '*': settings } });
+  const { data } = only(with404, 'ConfigMap');
+  expect(data['config.yaml']).toContain('per_tenant_override_config: /etc/tracetally/overrides.yaml');
+  const read = readOverrides(data['overrides.yaml']);
+  if ('problems' in read) throw new Error(read.problems.join('\n'));
+  expect([...read.blocks.keys()].sort()).toEqual(['*', '404']);
+  expect(Object.keys(only(await render(FLEET), 'ConfigMap').data)).toEqual(['config.yaml']);
+  const checksum = (made: readonly Manifest[]): string =>
+    only(made, 'StatefulSet').spec.template.metadata.annotations['checksum/config'];
+  expect(checksum(await render({ ...FLEET, overrides: { acme: settings } }))).toBe(checksum(with404));
+  const twice = { ...FLEET.config, overrides: { per_tenant_override_config: '/x' } };
+  await expect(render({ ...FLEET, config: twice, overrides: { acme: settings } })).rejects.toThrow(
+    'both say where the settings of tenants are',
+  );
 });
 
 test('whoever scales sets the number of replicas', async () => {

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { loadConfig } from '../../src/config/load.ts';
+import { OverridesFile } from '../../src/overrides/source.ts';
 import { selfSigned } from '../support/certificate.ts';
 import {
   CHART,
@@ -73,6 +74,7 @@ test.each(exampleNames())('example %s: the service takes the configuration file'
     objects.filter(({ data }) => data?.['config.yaml'] !== undefined),
     'ConfigMap',
   ).data['config.yaml'] as string;
+  const overrides = objects.find(({ data }) => data?.['overrides.yaml'] !== undefined)?.data['overrides.yaml'];
   const variables = (container.env as { name: string; value?: string }[]).map((one) => [
     one.name,
     one.value ?? (one.name === 'TRACETALLY_REDIS_URL' ? 'redis://redis:6379' : 'secret'),
@@ -87,5 +89,11 @@ test.each(exampleNames())('example %s: the service takes the configuration file'
     return file.endsWith('key.pem') ? keyPem : file.endsWith('.pem') ? certPem : 'a-token-or-a-password';
   };
   const loaded = loadConfig({ file: '/etc/tracetally/config.yaml', env: Object.fromEntries(variables), read });
-  expect('problems' in loaded ? loaded.problems : []).toEqual([]);
+  if ('problems' in loaded) throw new Error(loaded.problems.join('\n'));
+  const file = new OverridesFile(loaded.config, (path) => {
+    if (path !== '/etc/tracetally/overrides.yaml' || overrides === undefined) throw new Error(`${path} is not mounted`);
+    return Buffer.from(overrides);
+  });
+  expect(file.look().problems).toEqual([]);
+  expect(file.isNone).toBe(overrides === undefined);
 });

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { isMapFormat } from '../../src/config/formats.ts';
 import { place, ROWS } from '../../src/config/schema.ts';
 import { only, renderObjects, renderText, type Values } from '../support/chart/chart.ts';
 import { removeScratch, scratchDirectory } from '../support/services/process.ts';
@@ -202,7 +203,7 @@ test.each(TAKEN)('taken: %s', async (_what, values) => {
 test('every setting of the service can stand in the values, with its default', async () => {
   const config: Record<string, unknown> = {};
   for (const row of ROWS) {
-    const value = row.format === 'map' ? Object.fromEntries(row.default as [string, string][]) : row.default;
+    const value = isMapFormat(row.format) ? Object.fromEntries(row.default as [string, string][]) : row.default;
     place(config, row.path, value);
   }
   const map = only(await renderObjects(directory, { config }), 'ConfigMap');

@@ -36,7 +36,7 @@ What lies in Secrets and is mounted, as JSON: a list of secret, key, the file's 
 
 {{- define "tracetally.secretsPath" -}}/etc/tracetally-secrets{{- end -}}
 
-{{/* The configuration file, as JSON: `config` with the settings that follow from Secrets. */}}
+{{/* The configuration file, as JSON: `config` with the settings that follow from Secrets and from `overrides`. */}}
 {{- define "tracetally.config" -}}
 {{- $config := deepCopy .Values.config -}}
 {{- $added := list -}}
@@ -44,6 +44,7 @@ What lies in Secrets and is mounted, as JSON: a list of secret, key, the file's 
 {{- $added = append $added (list .setting (printf "%s/%s" (include "tracetally.secretsPath" $) .file)) -}}
 {{- end -}}
 {{- if .Values.kafka.tls.existingSecret -}}{{- $added = append $added (list "kafka.tls.enabled" true) -}}{{- end -}}
+{{- if .Values.overrides -}}{{- $added = append $added (list "overrides.per_tenant_override_config" "/etc/tracetally/overrides.yaml") -}}{{- end -}}
 {{- if .Values.redis.tls.existingSecret -}}{{- $added = append $added (list "redis.tls.enabled" true) -}}{{- end -}}
 {{- range $added -}}
 {{- $node := $config -}}

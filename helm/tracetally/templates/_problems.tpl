@@ -47,6 +47,9 @@ itself is in values.schema.json.
 {{- if and $v.keda.enabled (not $v.keda.serverAddress) (not $v.keda.triggers) -}}
 {{- $p = append $p "keda has nowhere to ask for the lag: set keda.serverAddress to your Prometheus, or keda.triggers" -}}
 {{- end -}}
+{{- if and $v.overrides (dig "overrides" "per_tenant_override_config" "" $v.config) -}}
+{{- $p = append $p "overrides and config.overrides.per_tenant_override_config both say where the settings of tenants are: leave one out" -}}
+{{- end -}}
 {{- with $v.podDisruptionBudget -}}
 {{- if .enabled -}}
 {{- $hasMin := not (kindIs "invalid" .minAvailable) -}}

@@ -91,6 +91,8 @@ const WORKLOAD: Readonly<Record<string, Schema>> = {
   minReadySeconds: integer(0),
   revisionHistoryLimit: integer(0),
   terminationGracePeriodSeconds: integer(1),
+  // As Tempo has it, with whatever else Tempo keeps for a tenant: the service says what is wrong.
+  overrides: { type: 'object', additionalProperties: { type: ['object', 'null'] } },
   restartOnConfigChange: flag,
   resources: object({ requests: quantities, limits: quantities, claims: freeList }),
   heapPercent: integer(0, 90),
