@@ -54,7 +54,9 @@ export const parseFlag = (value: unknown): boolean => {
 };
 
 export const parseCount = (value: unknown, constraints: Constraints): number => {
-  const number = typeof value === 'string' && /^\d{1,16}$/.test(value) ? Number(value) : value;
+  // YAML for Go, and so Tempo's documentation, has underscores in numbers; YAML 1.2 takes them for texts.
+  const isDigits = typeof value === 'string' && /^\d(?:_?\d){0,15}$/.test(value);
+  const number = isDigits ? Number(value.replaceAll('_', '')) : value;
   if (typeof number !== 'number' || !Number.isSafeInteger(number)) return fail('must be a whole number');
   return bounded(number, constraints, String);
 };
