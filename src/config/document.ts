@@ -71,7 +71,37 @@ const expanded = (value: unknown, path: string, env: Environment, problems: Prob
 
 /** Values by `convictKey` of their setting. */
 type Raw = { [key: string]: unknown };
-type Reading = { readonly env: Environment; readonly problems: Problems; readonly raw: Raw };
+type Reading = {
+  readonly env: Environment;
+  readonly problems: Problems;
+  /** What was passed over, or stands elsewhere here. */
+  readonly notes: string[];
+  readonly raw: Raw;
+};
+
+/**
+ * Where a file of Tempo has more than concerns us: its block of overrides is taken as it is. A key of these sections that
+ * is not ours is passed over, unless it looks like a slip of one that is.
+ */
+export const TEMPO_SECTIONS: ReadonlySet<string> = new Set([
+  'overrides',
+  'overrides.defaults',
+  'overrides.user_configurable_overrides',
+  'overrides.user_configurable_overrides.api',
+]);
+const SLIP = 2;
+
+/** Tempo's older, flat form has it directly under `overrides`. */
+const FLAT = { path: 'overrides.cost_attribution', stands: 'overrides.defaults.cost_attribution' };
+
+const branchAt = (path: string): Branch => path.split('.').reduce((branch, key) => branch[key] as Branch, TREE);
+
+const passOver = (path: string, key: string, branch: Branch, { problems, notes }: Reading): void => {
+  const isTempos = TEMPO_SECTIONS.has(path.slice(0, -key.length - 1));
+  if (isTempos && Object.keys(branch).every((known) => distance(known, key) > SLIP))
+    notes.push(`${path.slice(0, 200)}: is none of ours, and was passed over`);
+  else problems.push(unknownKey(path, key, branch));
+};
 
 /** An empty section or an empty value is one that was left out. */
 const pick = (node: unknown, branch: Branch, prefix: string, reading: Reading): void => {
@@ -85,12 +115,20 @@ const pick = (node: unknown, branch: Branch, prefix: string, reading: Reading): 
     const name = typeof key === 'string' ? key : (JSON.stringify(key) ?? String(key));
     const path = prefix === '' ? name : `${prefix}.${name}`;
     const known = Object.hasOwn(branch, name) ? branch[name] : undefined;
-    if (known === undefined) problems.push(unknownKey(path, name, branch));
+    if (path === FLAT.path) pickFlat(value, node, reading);
+    else if (known === undefined) passOver(path, name, branch, reading);
     else if (!isRow(known)) pick(value, known, path, reading);
     else if (typeof value !== 'string' && value !== null && value instanceof Map !== isMapFormat(known.format))
       problems.push(`${path}: must ${isMapFormat(known.format) ? '' : 'not '}be a map`);
     else if (value !== null) raw[convictKey(known)] = expanded(value, path, env, problems);
   }
+};
+
+/** Beside `defaults` it would not be clear which of them is meant. */
+const pickFlat = (value: unknown, overrides: ReadonlyMap<unknown, unknown>, reading: Reading): void => {
+  if (overrides.has('defaults'))
+    reading.problems.push(`${FLAT.path}: is the older form of ${FLAT.stands}; move it there, since there are defaults`);
+  else pick(value, branchAt(FLAT.stands), FLAT.path, reading);
 };
 
 const parsed = (text: string, name: string, problems: Problems): unknown => {
@@ -106,8 +144,14 @@ const parsed = (text: string, name: string, problems: Problems): unknown => {
 };
 
 /** What the text gives to settings, by `convictKey`. `name` is what problems call the file. */
-export const readDocument = (text: string, name: string, env: Environment, problems: Problems): Raw => {
-  const reading = { env, problems, raw: {} };
+export const readDocument = (
+  text: string,
+  name: string,
+  env: Environment,
+  problems: Problems,
+  notes: string[] = [],
+): Raw => {
+  const reading = { env, problems, notes, raw: {} };
   pick(parsed(text, name, problems), TREE, '', reading);
   return reading.raw;
 };

@@ -47,10 +47,10 @@ const readText = (path: string, read: Reader, failed: (why: string) => void): st
   }
 };
 
-const readRaw = (source: Source, read: Reader, problems: Problems): object => {
+const readRaw = (source: Source, read: Reader, problems: Problems, notes: string[]): object => {
   if (source.file === undefined) return {};
   const text = readText(source.file, read, (why) => problems.push(`${source.file}: cannot be read: ${why}`));
-  return text === null ? {} : readDocument(text, source.file, source.env, problems);
+  return text === null ? {} : readDocument(text, source.file, source.env, problems, notes);
 };
 
 const shown = (row: Row, value: unknown): string => {
@@ -130,12 +130,13 @@ const freeze = <T>(value: T): T => {
 export const loadConfig = (source: Source, further: (config: Config) => readonly string[] = () => []): Loaded => {
   const read = source.read ?? ((path: string) => readFileSync(path, 'utf8'));
   const problems: Problems = [];
-  const raw = readRaw(source, read, problems);
+  const notes: string[] = [];
+  const raw = readRaw(source, read, problems, notes);
   const { values, bad } = parseAll(raw, source.env, problems);
   problems.push(...crossProblems(values, bad));
   const contents = source.isElsewhere === true ? new Map() : readContents(values, read, problems);
   const config = freeze(build(values, contents));
   problems.push(...further(config));
   if (problems.length > 0) return { problems };
-  return { config, values: freeze(values), warnings: nearMisses(source.env) };
+  return { config, values: freeze(values), warnings: [...notes, ...nearMisses(source.env)] };
 };

@@ -1,4 +1,5 @@
 /** The `config` of the chart's values, from the settings of the service: a JSON schema, and what the templates know. */
+import { TEMPO_SECTIONS } from '../../../src/config/document.ts';
 import { type FORMATS, isMapFormat } from '../../../src/config/formats.ts';
 import { place, ROWS, type Row } from '../../../src/config/schema.ts';
 import { MEASURE_NAMES } from '../../../src/config/trackers.ts';
@@ -93,7 +94,7 @@ type Tree = { [key: string]: Tree | Schema };
 
 const objectOf = (tree: Tree, isLeaf: (path: string) => boolean, path = ''): Schema => ({
   type: 'object',
-  additionalProperties: false,
+  additionalProperties: TEMPO_SECTIONS.has(path),
   properties: Object.fromEntries(
     Object.entries(tree).map(([key, node]) => {
       const inner = path === '' ? key : `${path}.${key}`;
@@ -102,7 +103,7 @@ const objectOf = (tree: Tree, isLeaf: (path: string) => boolean, path = ''): Sch
   ),
 });
 
-/** Strict: a key that is no setting is refused, as by the service. */
+/** Strict: a key that is no setting is refused, as by the service, but for what Tempo has beside ours. */
 export const configSchema = (rows: readonly Row[] = ROWS): Schema => {
   const tree: Tree = {};
   for (const row of rows) place(tree, row.path, settingSchema(row));

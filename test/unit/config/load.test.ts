@@ -224,6 +224,64 @@ redis: { url: "redis://h", password_file: /pw2 }`,
   });
 });
 
+describe("Tempo's block of overrides", () => {
+  const load = (yaml: string) => {
+    const loaded = loadConfig({ file: 'c', env: {}, read: () => yaml });
+    if ('problems' in loaded) throw new Error(loaded.problems.join('\n'));
+    return loaded;
+  };
+  const DIMENSIONS = [['service.name', '']];
+
+  test('is taken as it is, and what does not concern us is named', () => {
+    const { config, warnings } = load(`
+overrides:
+  defaults:
+    ingestion: { rate_strategy: local, burst_size_bytes: 20_000_000 }
+    metrics_generator: { processors: [span-metrics], processor: { span_metrics: { dimensions: [a] } } }
+    cost_attribution: { max_cardinality: 10_000, dimensions: { service.name: "" } }
+  user_configurable_overrides: { enabled: true, poll_interval: 60s, client: { backend: s3, s3: { bucket: b } } }
+  per_tenant_override_config: /o
+  per_tenant_override_period: 10s
+`);
+    expect(config.overrides.defaults.costAttribution).toEqual({ dimensions: DIMENSIONS, maxCardinality: 10_000 });
+    expect(config.overrides.userConfigurable).toMatchObject({ enabled: true, pollIntervalMs: 60_000 });
+    expect(warnings.map((text) => text.split(':')[0])).toEqual([
+      'overrides.defaults.ingestion',
+      'overrides.defaults.metrics_generator',
+      'overrides.user_configurable_overrides.client',
+    ]);
+  });
+
+  test('also in its older, flat form', () => {
+    const { config, warnings } = load(`
+overrides:
+  ingestion_rate_strategy: local
+  max_traces_per_user: 10000
+  metrics_generator_processors: [service-graphs]
+  cost_attribution: { max_cardinality: 7, dimensions: { service.name: "" } }
+  per_tenant_override_config: /o
+`);
+    expect(config.overrides.defaults.costAttribution).toEqual({ dimensions: DIMENSIONS, maxCardinality: 7 });
+    expect(warnings).toHaveLength(3);
+  });
+
+  test.each([
+    ['overrides: { default: {} }', 'overrides.default: unknown key; the nearest known one is "defaults"'],
+    [
+      'overrides: { defaults: { cost_atribution: {} } }',
+      'overrides.defaults.cost_atribution: unknown key; the nearest known one is "cost_attribution"',
+    ],
+    [
+      'overrides: { defaults: { cost_attribution: { dimension: {} } } }',
+      'overrides.defaults.cost_attribution.dimension: unknown key',
+    ],
+    ['overrides: { cost_attribution: { x: 1 } }', 'overrides.cost_attribution.x: unknown key'],
+    ['overrides: { defaults: {}, cost_attribution: {} }', 'overrides.cost_attribution: is the older form of'],
+  ])('with a slip it is refused: %s', (yaml, text) => {
+    expect(bad(yaml).map((line) => line.slice(0, text.length))).toEqual([text]);
+  });
+});
+
 describe('a configuration that is wrong is refused with the place and the reason', () => {
   test.each<[string, string, Env, string]>([
     ['unknown section', 'kafak: {}', {}, 'kafak: unknown key; the nearest known one is "kafka"'],
