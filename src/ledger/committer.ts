@@ -12,7 +12,7 @@ export type CommitterOptions = {
   readonly watch: WatchWorker;
 };
 
-type Due = { readonly state: PartitionState; readonly offset: number };
+type Due = { readonly state: PartitionState; readonly topicId: string; readonly offset: number };
 
 export class Committer {
   readonly #options: CommitterOptions;
@@ -81,7 +81,9 @@ export class Committer {
       source.commit(generation(), requests).then(() => true),
     );
     if (done === null) return;
-    for (const { state, offset } of due) {
+    for (const { state, topicId, offset } of due) {
+      // Made again while the answer was on its way: nothing was committed of the topic that has the name now.
+      if (state.topicId !== topicId) continue;
       state.commit = offset;
       state.reached = Math.max(state.reached, offset);
     }
@@ -90,7 +92,7 @@ export class Committer {
 
   #due(): Due[] {
     return [...this.#options.active()]
-      .map((state) => ({ state, offset: Math.max(state.lowestMarker, state.reached) }))
+      .map((state) => ({ state, topicId: state.topicId, offset: Math.max(state.lowestMarker, state.reached) }))
       .filter(({ state, offset }) => offset > state.commit);
   }
 }
