@@ -5,8 +5,8 @@
 import { promisify } from 'node:util';
 import zlib from 'node:zlib';
 import kafkajs from 'kafkajs';
-import { compressFrame, decompressFrame, decompressFrameSync } from 'lz4-napi';
-import { compress as compressSnappy, uncompress as unsnapLater, uncompressSync as unsnapNow } from 'snappy';
+import { compressFrame, decompressFrameSync } from 'lz4-napi';
+import { compress as compressSnappy, uncompressSync } from 'snappy';
 import { Undecodable } from './errors.ts';
 
 export type Codec = {
@@ -17,9 +17,10 @@ export type Codec = {
 };
 
 /**
- * What unfolds into no more is unfolded at once, in this thread: it takes a millisecond for each megabyte or two, finds
- * the memory of the batch before still warm, and the addons' allocators, which keep some for every thread that they
- * meet, meet one. What is larger is left to the pool's threads, lest all else waits for it.
+ * snappy and lz4 unfold in this thread: a megabyte takes half a millisecond, into memory that is still warm from the
+ * batch before. In the pool's threads it takes longer, and the addons' allocator keeps what it once had for each of
+ * them: the process grew by gigabytes. gzip and zstd, which are slower and allocate here, go to the pool with what
+ * unfolds into more than this.
  */
 const AT_ONCE_BYTES = 4 << 20;
 
@@ -131,24 +132,20 @@ const snappyCodec: Codec = {
     for (const block of blocks) total += snappyLength(block);
     if (total > maxBytes) throw tooLarge('snappy', maxBytes);
     try {
-      if (blocks.length === 1) return await unsnap(blocks[0]!, total);
-      return await unsnapAll(blocks, total);
+      return blocks.length === 1 ? unsnap(blocks[0]!) : unsnapAll(blocks, total);
     } catch (cause) {
       throw corrupt('snappy', cause);
     }
   },
 };
 
-const AS_BUFFER = { asBuffer: true };
+const unsnap = (block: Buffer): Buffer => uncompressSync(block, { asBuffer: true }) as Buffer;
 
-const unsnap = (block: Buffer, bytes: number): Buffer | Promise<Buffer> =>
-  (bytes > AT_ONCE_BYTES ? unsnapLater(block, AS_BUFFER) : unsnapNow(block, AS_BUFFER)) as Buffer | Promise<Buffer>;
-
-const unsnapAll = async (blocks: readonly Buffer[], total: number): Promise<Buffer> => {
+const unsnapAll = (blocks: readonly Buffer[], total: number): Buffer => {
   const all = Buffer.allocUnsafeSlow(total);
   let at = 0;
   for (const block of blocks) {
-    const plain = await unsnap(block, total);
+    const plain = unsnap(block);
     at += plain.copy(all, at);
     release(plain);
   }
@@ -186,10 +183,9 @@ const lz4Codec: Codec = {
   name: 'lz4',
   compress: (plain) => compressFrame(plain),
   decompress: async (packed, maxBytes) => {
-    const bound = lz4Bound(packed);
-    if (bound > maxBytes) throw tooLarge('lz4', maxBytes);
+    if (lz4Bound(packed) > maxBytes) throw tooLarge('lz4', maxBytes);
     try {
-      return bound > AT_ONCE_BYTES ? await decompressFrame(packed) : decompressFrameSync(packed);
+      return decompressFrameSync(packed);
     } catch (cause) {
       throw corrupt('lz4', cause);
     }

@@ -102,6 +102,8 @@ export class HandOver {
       const taken = await this.#deliver(request, part);
       // Had the handler thrown, it could still be reading.
       if (!this.#isStopped) for (const plain of memory) release(plain);
+      // Others have their turn; and the addons take memory back only then.
+      await new Promise((resolve) => setImmediate(resolve));
       return taken;
     };
     for (const frame of frames) {

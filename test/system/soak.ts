@@ -13,7 +13,7 @@ import { DIMENSIONS } from '../support/traffic-world.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { FAULTS, type Stage } from './soak-faults.ts';
 import { type FaultRecord, report } from './soak-report.ts';
-import { judge } from './soak-samples.ts';
+import { judge, WARM_UP_S } from './soak-samples.ts';
 import { feedPool, Pool, RELEASE_ATTRIBUTE } from './soak-traffic.ts';
 import { type Watch, watchFleet } from './soak-watch.ts';
 
@@ -34,6 +34,8 @@ const LAG_MS = 2_000;
 /** Everything that was written until a fault was over is counted. */
 const RECOVERY_TIMEOUT_MS = 240_000;
 const SETTLE_TIMEOUT_MS = 300_000;
+/** Of a run too short for the whole warm-up: so ten minutes are judged, too. */
+const WARM_UP_SHARE = 0.35;
 
 const startedMs = performance.now();
 const tell = (text: string): void => {
@@ -126,7 +128,8 @@ async function soak(kafka: KafkaCluster, fleet: Fleet): Promise<boolean> {
   await fleet.settle(SETTLE_TIMEOUT_MS);
   await watch.look();
   tell('the ledger holds exactly what was written');
-  const flatness = watch.lives.flatMap((life) => judge(life) ?? []);
+  const warmUpS = Math.min(WARM_UP_S, MINUTES * WARM_UP_SHARE * 60);
+  const flatness = watch.lives.flatMap((life) => judge(life, warmUpS) ?? []);
   const { bytes, records, acceptedBytes } = fleet.truth;
   process.stdout.write(
     `\n${report({
