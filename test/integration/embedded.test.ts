@@ -17,6 +17,7 @@ const add = async (name: string): Promise<Replica> => {
       kafka: { brokers: sharedKafka(), group_id: topic, topics: [topic], session_timeout: '6s' },
       ledger: { flush_interval: '200ms' },
       publish: { lease: '2s', birth_hold: '0s' },
+      overrides: { user_configurable_overrides: { enabled: true } },
     },
   });
   replicas.push(replica);
@@ -33,11 +34,24 @@ const shown = async (replica: Replica): Promise<number> => {
 const untilShown = (replica: Replica, bytes: number): Promise<void> =>
   waitFor(
     async () => {
-      const seen = await shown(replica);
+      // It may not listen yet.
+      const seen = await shown(replica).catch(String);
       return seen === bytes ? { done: true, value: undefined } : { done: false, seen };
     },
     { timeoutMs: 30_000, what: `${replica.name} to show ${bytes} bytes` },
   );
+
+/** The tenant who tries it sets them for itself, in the memory of that replica alone. */
+const setDimensions = async (replica: Replica): Promise<number> => {
+  const { status } = await fetch(`${replica.url}/api/overrides`, {
+    method: 'POST',
+    headers: { 'X-Scope-OrgID': 'trying', 'If-Match': '0' },
+    body: JSON.stringify({ cost_attribution: { dimensions: { 'span.http.route': 'path' } } }),
+  });
+  const page = await replica.scrape('/status/overrides/trying');
+  expect(page).toContain('span.http.route: path');
+  return status;
+};
 
 const write = async (traffic: Traffic, records: number): Promise<number> => {
   const truth = new Truth();
@@ -65,6 +79,7 @@ test('counts exactly in memory, goes on at the commit of the group, and refuses 
   const first = await add('embedded-1');
   const before = await write(traffic, 30);
   await untilShown(first, before);
+  expect(await setDimensions(first)).toBe(200);
   first.signal('SIGTERM');
   expect(await first.exit()).toMatchObject({ code: 0 });
 

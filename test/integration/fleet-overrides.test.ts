@@ -205,3 +205,37 @@ test('each tracker has its own dimensions, series and limit, and counts everythi
   expect(named(samples, 'series_limit', 'routes').map(({ value }) => value)).toEqual([3]);
   expect(named(samples, 'series_limit', 'teams').map(({ value }) => value)).toEqual([10_000]);
 }, 180_000);
+
+test('while Redis is away what is in force stays so, and changes are refused until it is back', async () => {
+  const set = async (): Promise<number> => {
+    const { status } = await fetch(`${fleet.replicas[1]!.url}/api/overrides`, {
+      method: 'PATCH',
+      headers: { 'X-Scope-OrgID': 'steady' },
+      body: dimensions({ 'span.http.route': 'path' }),
+    });
+    return status;
+  };
+  const failed = (replicas: number): Promise<void> =>
+    waitUntil(async () => (await fleet.metric('tracetally_user_overrides_failed')) === replicas, {
+      timeoutMs: 60_000,
+      what: `${replicas} replicas to say that they cannot read what is stored`,
+    });
+  expect(await set()).toBe(200);
+  await waitUntil(async () => (await fleet.metric('tracetally_user_overrides')) === 2 * REPLICAS, {
+    timeoutMs: 60_000,
+    what: 'every replica to have the document',
+  });
+  await fleet.redis.kill('SIGKILL');
+  await failed(REPLICAS);
+  expect(await set()).toBe(503);
+  for (const replica of fleet.replicas) {
+    expect(await replica.scrape('/status/overrides/steady')).toContain('span.http.route: path');
+    expect(await replica.scrape('/status/services')).toMatch(/^overrides +Failed +what tenants set for themselves/m);
+  }
+  await fleet.send(plainRecord('steady', '/a'));
+  await fleet.redis.start();
+  await failed(0);
+  expect(await set()).toBe(200);
+  await fleet.settle(60_000);
+  expect(await labelsOf('steady')).toEqual(new Set(['path']));
+}, 180_000);
