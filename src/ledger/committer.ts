@@ -9,6 +9,8 @@ export type CommitterOptions = {
   readonly conversation: Conversation;
   readonly active: () => Iterable<PartitionState>;
   readonly generation: () => number;
+  /** The log ends at `end`, below what some shard has counted: it must be seen whether that stays so. */
+  readonly endsEarly: (state: PartitionState, end: number) => void;
   readonly watch: WatchWorker;
 };
 
@@ -56,14 +58,22 @@ export class Committer {
     });
   }
 
-  /** Fetches tell where a log ends; a partition that is paused, or of which nothing can be read, must not seem to have no lag. */
+  /**
+   * Fetches tell where a log ends; a partition that is paused, or of which nothing can be read, must not seem to have no
+   * lag. And a log that was cut while some shards catch up may end above `next` and below the markers of the others: no
+   * fetch is out of range, but what is written there from now on would be taken for counted.
+   */
   async readEnds(): Promise<void> {
-    const { source, conversation, active } = this.#options;
-    const states = [...active()];
+    const { source, conversation, active, endsEarly } = this.#options;
+    const states = [...active()].map((state) => ({ state, epoch: state.epoch, highest: state.highestMarker }));
     if (states.length === 0) return;
-    const ranges = await conversation.ask('log ranges', source.ranges(states));
+    const ranges = await conversation.ask('log ranges', source.ranges(states.map(({ state }) => state)));
     const ends = new Map((ranges ?? []).map((range) => [partitionKey(range), range.end]));
-    for (const state of states) state.logEnd = Math.max(ends.get(partitionKey(state)) ?? state.logEnd, state.next);
+    for (const { state, epoch, highest } of states) {
+      const end = ends.get(partitionKey(state));
+      state.logEnd = Math.max(end ?? state.logEnd, state.next);
+      if (end !== undefined && state.epoch === epoch && end < highest) endsEarly(state, end);
+    }
   }
 
   async #commitDue(): Promise<void> {

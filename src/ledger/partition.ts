@@ -75,6 +75,12 @@ export class PartitionState {
     return lowest;
   }
 
+  get highestMarker(): number {
+    let highest = Number.NEGATIVE_INFINITY;
+    for (const marker of this.markers) if (marker > highest) highest = marker;
+    return highest;
+  }
+
   /** Forgets what was gathered; it must be positioned again. */
   drop(): void {
     this.pending.clear();

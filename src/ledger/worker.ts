@@ -124,7 +124,9 @@ export class Worker {
     const fatal = this.#fail.bind(this);
     const generation = () => this.#generation;
     this.#conversation = new Conversation(options.watch);
-    this.#committer = new Committer({ ...options, conversation: this.#conversation, active, generation });
+    const endsEarly = (state: PartitionState, end: number) =>
+      drop(state, 'out_of_range', null, state.highestMarker, end);
+    this.#committer = new Committer({ ...options, conversation: this.#conversation, active, generation, endsEarly });
     this.#throttle = new Throttle({
       clock: options.clock,
       isFull: () => this.#isFull(),
