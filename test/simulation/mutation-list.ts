@@ -50,6 +50,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: WORKER,
     from: 'if (!control.isCurrent()) return false;',
     to: '',
+    test: 'test/unit/ledger/worker.test.ts',
   },
   {
     what: 'a batch that waited for room goes on whatever happened meanwhile',
@@ -100,6 +101,7 @@ export const MUTATIONS: readonly Mutation[] = [
       const views = await Promise.all(Array.from({ length: SHARDS }, (_, shard) => ledger.view(shard)));`,
     to: `      const views = await Promise.all(Array.from({ length: SHARDS }, (_, shard) => ledger.view(shard)));
       const commits = await this.#commits(infos);`,
+    test: 'test/unit/ledger/positioner.test.ts',
   },
   {
     what: 'the highest marker is committed, not the lowest',
@@ -169,6 +171,20 @@ export const MUTATIONS: readonly Mutation[] = [
       .filter(({ state, offset }) => offset !== state.commit);`,
   },
   {
+    what: 'a commit that was answered late is taken for one of a topic made again',
+    file: COMMITTER,
+    from: 'if (state.topicId !== topicId) continue;',
+    to: '',
+    test: 'test/unit/ledger/committer.test.ts',
+  },
+  {
+    what: 'a log that ends below some markers is not noticed while there is more to read',
+    file: COMMITTER,
+    from: 'state.epoch === epoch && end < highest',
+    to: 'false',
+    test: 'test/unit/ledger/committer.test.ts',
+  },
+  {
     what: 'a commit of another topic of the same name is believed',
     file: POSITIONER,
     from: '(note === null ? !state.remade : note.topicId === info.id)',
@@ -227,6 +243,13 @@ export const MUTATIONS: readonly Mutation[] = [
     file: COMMIT,
     from: 'if (key === null && !plan.found?.rows.has',
     to: 'if (key === null && plan.found === undefined && !plan.found?.rows.has',
+  },
+  {
+    what: 'what was diverted is not among what has no value for a dimension',
+    file: 'src/ledger/sections.ts',
+    from: 'new Map(divertedGaps?.get(account))',
+    to: 'new Map<number, number>()',
+    test: 'test/unit/ledger/admission.test.ts',
   },
   {
     what: 'a table is shown without the commits that cover it',

@@ -2,6 +2,7 @@
 import { describe, expect, test } from '@jest/globals';
 import type { GroupCommit, RecordSource, TopicPartition } from '../../../src/kafka/port.ts';
 import { systemClock } from '../../../src/ledger/clock.ts';
+import { markerField } from '../../../src/ledger/keys.ts';
 import { MemoryLedger } from '../../../src/ledger/memory-ledger.ts';
 import { commitMetadata, PartitionState, partitionKey } from '../../../src/ledger/partition.ts';
 import { RowCount } from '../../../src/ledger/pending.ts';
@@ -28,38 +29,75 @@ const source: Pick<RecordSource, 'topics' | 'commits' | 'ranges' | 'commit'> = {
   commit: async () => {},
 };
 
+/** Positions partition 0 of a topic; answers what was told on the way. */
+const position = async (
+  topic: string,
+  ledger: MemoryLedger,
+  from: Partial<RecordSource> = source,
+): Promise<readonly WorkerEvent[]> => {
+  const where: TopicPartition = { topic, partition: 0 };
+  const state = new PartitionState(where, new RowCount(1000));
+  const events: WorkerEvent[] = [];
+  await new Promise<void>((resolve, reject) => {
+    const positioner = new Positioner({
+      source: from as RecordSource,
+      ledger,
+      topics: TOPICS,
+      clock: systemClock,
+      fromBeginning: true,
+      onLoss: 'continue',
+      patienceMs: 0,
+      watch: (event) => events.push(event),
+      fatal: reject,
+      resolved: async () => {},
+      generation: () => 1,
+      isHeld: (other) => partitionKey(other) === partitionKey(where),
+      exclusively: (work) => work(),
+      drop: () => reject(new Error('nothing was gathered')),
+      activate: (active) => {
+        active.phase = 'active';
+        resolve();
+      },
+      partitions: () => [state],
+    });
+    positioner.wake();
+  });
+  return events;
+};
+
+const newLedger = async (): Promise<MemoryLedger> => {
+  const ledger = new MemoryLedger({ nowUs: () => Date.now() * 1000 });
+  await ledger.claim({ clusterId: 'cluster', groupId: 'group' });
+  return ledger;
+};
+
 describe('positioning', () => {
   test('a member that holds partitions of an idle topic alone sees that a shard is lost, by the commits of the others', async () => {
-    const ledger = new MemoryLedger({ nowUs: () => Date.now() * 1000 });
-    await ledger.claim({ clusterId: 'cluster', groupId: 'group' });
-    const where: TopicPartition = { topic: 'idle', partition: 0 };
-    const state = new PartitionState(where, new RowCount(1000));
-    const events: WorkerEvent[] = [];
-    await new Promise<void>((resolve, reject) => {
-      const positioner = new Positioner({
-        source: source as RecordSource,
-        ledger,
-        topics: TOPICS,
-        clock: systemClock,
-        fromBeginning: true,
-        onLoss: 'continue',
-        patienceMs: 0,
-        watch: (event) => events.push(event),
-        fatal: reject,
-        resolved: async () => {},
-        generation: () => 1,
-        isHeld: (other) => partitionKey(other) === partitionKey(where),
-        exclusively: (work) => work(),
-        drop: () => reject(new Error('nothing was gathered')),
-        activate: (active) => {
-          active.phase = 'active';
-          resolve();
-        },
-        partitions: () => [state],
-      });
-      positioner.wake();
-    });
-    expect(events).toContainEqual(expect.objectContaining({ kind: 'ledger_loss' }));
+    const ledger = await newLedger();
+    expect(await position('idle', ledger)).toContainEqual(expect.objectContaining({ kind: 'ledger_loss' }));
     for (let shard = 0; shard < SHARDS; shard++) expect((await ledger.view(shard))?.afterLoss).toBe(true);
+  });
+
+  test('what another member settles and commits meanwhile is not taken for lost writes', async () => {
+    const ledger = await newLedger();
+    const field = markerField('id-busy', 0);
+    let marker = 40;
+    for (let shard = 0; shard < SHARDS; shard++) await ledger.setMarkers(shard, [[field, marker]], 'first');
+    const settle = async (to: number): Promise<void> => {
+      for (let shard = 0; shard < SHARDS; shard++) await ledger.move(shard, field, marker, to, 'seek');
+      marker = to;
+    };
+    const events = await position('busy', ledger, {
+      ...source,
+      // Before it answers, and again when it has answered.
+      commits: async (partitions) => {
+        await settle(50);
+        const answer = await source.commits(partitions);
+        await settle(60);
+        return answer;
+      },
+      ranges: async (partitions) => partitions.map((where) => ({ ...where, start: 0, end: 60 })),
+    });
+    expect(events.map(({ kind }) => kind)).toEqual(['positioned']);
   });
 });
