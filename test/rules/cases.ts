@@ -379,7 +379,9 @@ const USAGE: readonly AlertCase[] = [
       ...usage('tenant_bytes_total', 'b', '0+200000x10 2000000+100000x190'),
       'tempo_usage_tracker_accepted_bytes_total{namespace="n",job="u"}': '0+1000000x200',
       'tempo_usage_tracker_accepted_bytes_total{namespace="m",job="u"}': '0+1000000x200',
-      'tempo_usage_tracker_tenant_bytes_total{namespace="m",job="u",tenant="acme",tracker="x"}': '0+990000x200',
+      'tempo_usage_tracker_tenant_bytes_total{namespace="m",job="u",tenant="acme",tracker="cost-attribution"}':
+        '0+990000x200',
+      'tempo_usage_tracker_tenant_bytes_total{namespace="m",job="u",tenant="acme",tracker="teams"}': '0+90000x200',
     },
     silentAt: '60m',
     firesAt: '180m',
