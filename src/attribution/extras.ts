@@ -35,12 +35,23 @@ const MAX_PATTERN = 1_000;
 /** Null: it can be used. Completes a sentence that begins with the pattern's name. */
 export const patternProblem = (pattern: string): string | null => {
   if (pattern.length > MAX_PATTERN) return `must have at most ${MAX_PATTERN} characters`;
+  // Writing them out takes a second for what a thousand characters can ask for.
+  if (repetitions(pattern) > MAX_PROGRAM) return TOO_LARGE;
   try {
-    if (RE2JS.compile(pattern).programSize() <= MAX_PROGRAM) return null;
-    return 'is too large once its repetitions are written out';
+    return RE2JS.compile(pattern).programSize() <= MAX_PROGRAM ? null : TOO_LARGE;
   } catch (error) {
     return `is no regular expression of RE2 (${(error as Error).message})`;
   }
+};
+
+const TOO_LARGE = 'is too large once its repetitions are written out';
+
+/** Copies that counted repetitions make, those within others not multiplied: no less than a part of the program. */
+const repetitions = (pattern: string): number => {
+  let copies = 0;
+  for (const [, least, most] of pattern.matchAll(/\{(\d+)(?:,(\d*))?\}/g))
+    copies += Math.max(Number(least), Number(most || 0));
+  return copies;
 };
 
 /** Null: values stay as they are. The pattern must have no `patternProblem`. */

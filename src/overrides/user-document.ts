@@ -35,9 +35,19 @@ export const parseJson = (text: string): { readonly value: Json } | { readonly p
   }
 };
 
+/** Each is looked for in every span of the tenant, and slows down its neighbours. */
+const MAX_DIMENSIONS = 32;
+
+const tooMany = (block: Block): string | null => {
+  for (const [name, { dimensions = [] }] of block)
+    if (dimensions.length > MAX_DIMENSIONS)
+      return `${name}: there may be ${MAX_DIMENSIONS} dimensions, not ${dimensions.length}`;
+  return null;
+};
+
 /**
  * The first thing that is wrong decides, as in Tempo. `trackers`: those that it may speak of beside cost attribution; null:
- * any, for one that there is not has no effect.
+ * any, for one that there is not has no effect, and as many dimensions as whoever stored it allowed.
  */
 export const readUserDocument = (
   value: Json,
@@ -52,7 +62,8 @@ export const readUserDocument = (
     unknownKey: (_path: string, key: string) => unknownField(key),
   } as const;
   const block = readBlock(value[SECTION], value[TRACKERS], form, wrong);
-  if (wrong.length > 0) return { problem: wrong[0]! };
+  const problem = wrong[0] ?? (trackers === null ? null : tooMany(block));
+  if (problem !== null) return { problem };
   const named = Object.entries((value[TRACKERS] ?? {}) as JsonObject).filter(([, section]) => section !== null);
   const json = {
     [SECTION]: withoutNulls((value[SECTION] ?? {}) as JsonObject),

@@ -46,6 +46,8 @@ describe('patterns', () => {
     ['(a)\\1', /no regular expression of RE2/],
     ['(', /no regular expression of RE2/],
     ['a'.repeat(1001), /at most 1000 characters/],
+    ['a{1000}'.repeat(140), /too large once its repetitions are written out/],
+    ['((a{0,30}){0,30})', /too large once its repetitions are written out/],
     ['([a-z]{1,500}){1,2}', /too large once its repetitions are written out/],
   ])('%s is refused', (pattern, text) => {
     expect(patternProblem(pattern)).toMatch(text);

@@ -36,6 +36,11 @@ describe('a document', () => {
     [{ forwarders: [] }, 'json: unknown field "forwarders"'],
     [{ cost_attribution: { max_cardinality: 7 } }, 'json: unknown field "max_cardinality"'],
     [{ cost_attribution: [] }, 'cost_attribution must be a map of settings'],
+    [
+      { trackers: { team: { dimensions: Object.fromEntries(Array.from({ length: 33 }, (_, i) => [`a${i}`, ''])) } } },
+      'team: there may be 32 dimensions, not 33',
+    ],
+    [{ trackers: { nobody: {} } }, 'there is no tracker "nobody" in usage.trackers: there is team'],
     [{ cost_attribution: 'x' }, 'cost_attribution must be a map of settings'],
     [{ cost_attribution: { dimensions: ['a'] } }, 'cost_attribution.dimensions must be a map from attribute to label'],
     [
