@@ -21,6 +21,7 @@ demo: build ## Count traffic exactly on real servers while a replica is killed, 
 
 test: $(MODULES) ## Run every check and every test, on real servers
 	@$(NODE) test/support/services/install.ts kafka redis valkey
+	@$(NODE) test/support/services/install.ts registry || echo "no schema registry can be had here: tests that need it will fail"
 	@$(NODE) test/support/services/install.ts prometheus || echo "no Prometheus can be had here: tests that need it will fail"
 	@$(NODE) test/support/services/install.ts chart || echo "no Helm can be had here: tests that need it will fail"
 	@npm test

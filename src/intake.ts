@@ -12,16 +12,21 @@ import { Holds } from './kafka/holds.ts';
 import { letterOf } from './kafka/letter.ts';
 import type { RecordSource, SourceHandler, SourceRecord, TopicPartition } from './kafka/port.ts';
 import type { Sending } from './kafka/producer.ts';
-import type { SetAside } from './pipeline.ts';
+import type { SchemaVerdict, SetAside } from './pipeline.ts';
+import type { SchemaRegistry } from './schemas/port.ts';
+import { Schemas } from './schemas/schemas.ts';
 import type { Logger } from './telemetry/logger.ts';
 import type { SelfMetrics } from './telemetry/self-metrics.ts';
 import { VERSION } from './telemetry/version.ts';
 
 export type IntakeOptions = {
-  readonly config: Pick<Config['kafka'], 'onBadRecord' | 'badRecordReasons' | 'deadLetterTopic'>;
+  readonly config: Pick<Config['kafka'], 'onBadRecord' | 'badRecordReasons' | 'deadLetterTopic'> &
+    Pick<Config, 'schemaRegistry'>;
   readonly source: Pick<RecordSource, 'pause' | 'resume'>;
   /** Opened where dead letters are written. */
   readonly producer: () => Sending & { close(): Promise<void> };
+  /** Opened where there is one. */
+  readonly registry: (config: NonNullable<Config['schemaRegistry']>) => Promise<SchemaRegistry>;
   /** Gathering is paused as a whole: nothing may be resumed now. */
   readonly isPaused: () => boolean;
   readonly metrics: SelfMetrics;
@@ -34,6 +39,7 @@ export class Intake {
   readonly #holds: Holds;
   readonly #letters: DeadLetters | null;
   readonly #producer: (Sending & { close(): Promise<void> }) | null;
+  #schemas: Schemas | null = null;
 
   constructor(options: IntakeOptions) {
     this.#options = options;
@@ -47,6 +53,18 @@ export class Intake {
     });
     this.#producer = config.onBadRecord === 'dead_letter' ? options.producer() : null;
     this.#letters = this.#producer === null ? null : this.#openLetters(this.#producer);
+  }
+
+  /** Call it before the first record comes. */
+  async open(): Promise<void> {
+    const { schemaRegistry } = this.#options.config;
+    if (schemaRegistry === null) return;
+    this.#schemas = this.#openSchemas(schemaRegistry, await this.#options.registry(schemaRegistry));
+  }
+
+  /** Undefined where there is no registry to ask. */
+  get schemaOf(): ((record: SourceRecord, where: TopicPartition) => SchemaVerdict) | undefined {
+    return this.#options.config.schemaRegistry === null ? undefined : (...named) => this.#schemaOf(...named);
   }
 
   /** Undefined where nothing is done about bad records but counting them. */
@@ -67,6 +85,7 @@ export class Intake {
         handler.assigned(generation, partitions);
         holds.keep(partitions);
         this.#letters?.keep(partitions);
+        this.#schemas?.forget();
       },
       batch: async (batch, control) => {
         // Held while it was on its way, or resumed with all others.
@@ -100,6 +119,7 @@ export class Intake {
   /** Gives up what is not delivered: its records are read again. */
   async stop(): Promise<void> {
     this.#letters?.stop();
+    this.#schemas?.stop();
     await this.#producer?.close();
   }
 
@@ -121,6 +141,33 @@ export class Intake {
         free: (where) => this.#free(where),
       },
     });
+  }
+
+  #openSchemas(config: NonNullable<Config['schemaRegistry']>, registry: SchemaRegistry): Schemas {
+    const { metrics, logger } = this.#options;
+    return new Schemas({
+      registry,
+      onUnknown: config.onUnknownSchema,
+      attempts: config.attempts,
+      requestsPerSecond: config.maxRequestsPerSecond,
+      changed: () => this.#holds.releaseAll('schema'),
+      watch: (outcome, schema, error) => {
+        metrics.schemaLookups.add(outcome);
+        if (outcome === 'unknown') logger.limited('schema_unknown').warn({ schema }, 'schema_unknown');
+        if (error !== null)
+          logger.limited('schema_registry_unavailable').warn({ schema, error }, 'schema_registry_unavailable');
+      },
+    });
+  }
+
+  #schemaOf(record: SourceRecord, where: TopicPartition): SchemaVerdict {
+    const judgement = this.#schemas?.judge(record) ?? null;
+    if (judgement === null || judgement.kind === 'traces') return 'good';
+    if (judgement.kind === 'wait') {
+      this.#holds.hold(where, 'schema');
+      return 'wait';
+    }
+    return { reason: judgement.kind === 'foreign' ? 'foreign_schema' : 'unknown_schema', detail: judgement.detail };
   }
 
   #hold({ topic, partition }: TopicPartition): void {

@@ -32,6 +32,7 @@ import { Pipeline } from './pipeline.ts';
 import { Publisher } from './publish/publisher.ts';
 import { PublishServer } from './publish/server.ts';
 import { PUBLISH_DEFAULTS } from './publish/settings.ts';
+import { openConfluentRegistry } from './schemas/confluent.ts';
 import { Standing } from './standing.ts';
 import type { Logger } from './telemetry/logger.ts';
 import type { SelfMetrics } from './telemetry/self-metrics.ts';
@@ -125,14 +126,15 @@ class Service {
     });
     const { settings } = this.#overrides;
     this.#intake = new Intake({
-      config: config.kafka,
+      config: { ...config.kafka, schemaRegistry: config.schemaRegistry },
       source: this.#source,
       producer: () => openProducer({ ...kafkaOptions(config), logger }),
+      registry: openConfluentRegistry,
       isPaused: () => this.#worker.isPaused,
       metrics,
       logger,
     });
-    const { setAside, unsettled } = this.#intake;
+    const { setAside, schemaOf, unsettled } = this.#intake;
     const pipeline = new Pipeline({
       tenants: new TenantChain(config.tenants.from, config.tenants.default),
       settings,
@@ -140,6 +142,7 @@ class Service {
       encoding: topicEncodings(config),
       accounting: config.usage.accounting,
       ...(setAside === undefined ? {} : { setAside }),
+      ...(schemaOf === undefined ? {} : { schemaOf }),
       watch: watchRecords(metrics, logger),
     });
     const tell = watchWorker(metrics, logger, this.#health, this.#isEmbedded);
@@ -240,6 +243,7 @@ class Service {
     this.#health.waitingFor = '';
     this.#publisher.start();
     this.#worker.start();
+    await this.#intake.open();
     await this.#source.start(this.#intake.guard(this.#handler()));
   }
 

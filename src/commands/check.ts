@@ -1,7 +1,7 @@
 /** `check`: everything that is wrong, before the service meets it. */
 import type { Config } from '../config/config.ts';
 import { CONFIG_OPTION, type Command, checkedConfig, type Io, refuse } from './command.ts';
-import { examineKafka, examineLedger, type Remark } from './examine.ts';
+import { examineKafka, examineLedger, examineRegistry, type Remark } from './examine.ts';
 
 const MARK = { good: 'ok', warn: 'warning', refuse: 'problem' } as const;
 
@@ -11,8 +11,9 @@ const connect = async (config: Config, io: Io): Promise<number> => {
     return remarks.some(({ severity }) => severity === 'refuse') ? 1 : 0;
   };
   const kafka = tell(await examineKafka(config));
+  const registry = tell(await examineRegistry(config));
   const ledger = tell(await examineLedger(config));
-  return Math.max(kafka, ledger);
+  return Math.max(kafka, registry, ledger);
 };
 
 export const check: Command = {
@@ -20,7 +21,7 @@ export const check: Command = {
   summary: 'lists every problem of the configuration',
   options: {
     ...CONFIG_OPTION,
-    connect: { type: 'boolean', doc: 'also look at Kafka and Redis' },
+    connect: { type: 'boolean', doc: 'also look at Kafka, Redis and the schema registry' },
   },
   settings: true,
   run: async (values, io) => {

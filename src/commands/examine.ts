@@ -5,6 +5,7 @@ import { createKafkaSource } from '../kafka/source.ts';
 import { isPattern, unmatched } from '../kafka/topic-names.ts';
 import type { Finding, Ledger } from '../ledger/port.ts';
 import { openRedisLedger } from '../ledger/redis-ledger.ts';
+import { openConfluentRegistry } from '../schemas/confluent.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { kafkaOptions, ledgerOptions } from './reach.ts';
 
@@ -74,6 +75,18 @@ export const examineKafka = async (config: Config): Promise<readonly Remark[]> =
     return await examineCluster(source, topics, onBadRecord === 'dead_letter' ? deadLetterTopic : '');
   } finally {
     await source.stop();
+  }
+};
+
+/** Never rejects. */
+export const examineRegistry = async (config: Config): Promise<readonly Remark[]> => {
+  if (config.schemaRegistry === null) return [];
+  try {
+    const registry = await openConfluentRegistry({ ...config.schemaRegistry, timeoutMs: TIMEOUT_MS });
+    await registry.probe();
+    return [good('the schema registry answers')];
+  } catch (error) {
+    return [refuse(`the schema registry cannot be asked: ${(error as Error).message}`)];
   }
 };
 

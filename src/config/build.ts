@@ -67,6 +67,20 @@ const kafka = (values: Values['kafka'], contents: Contents): Config['kafka'] => 
   maxBytesPerPartition: values.max_bytes_per_partition,
 });
 
+const schemaRegistry = (values: Values['schema_registry'], contents: Contents): Config['schemaRegistry'] =>
+  values.url === ''
+    ? null
+    : {
+        url: values.url,
+        username: values.username,
+        password: secret(contents, 'schema_registry.password', values.password),
+        ca: contents.get('schema_registry.ca_file') ?? null,
+        onUnknownSchema: values.on_unknown_schema,
+        timeoutMs: values.timeout,
+        attempts: values.attempts,
+        maxRequestsPerSecond: values.max_requests_per_second,
+      };
+
 const tenantSource = (text: string): TenantSource => {
   const colon = text.indexOf(':');
   const rest = text.slice(colon + 1);
@@ -113,6 +127,7 @@ const server = (values: Values['server'], contents: Contents): Config['server'] 
 export const build = (values: Values, contents: Contents): Config => ({
   server: server(values.server, contents),
   kafka: kafka(values.kafka, contents),
+  schemaRegistry: schemaRegistry(values.schema_registry, contents),
   redis: redis(values.redis, contents),
   ledger: {
     flushIntervalMs: values.ledger.flush_interval,

@@ -75,6 +75,19 @@ export type Config = {
     readonly sessionTimeoutMs: number;
     readonly maxBytesPerPartition: number;
   };
+  /** Null: none is asked. */
+  readonly schemaRegistry: {
+    readonly url: string;
+    /** Empty: no login. */
+    readonly username: string;
+    readonly password: string;
+    /** PEM; null: the system's. */
+    readonly ca: string | null;
+    readonly onUnknownSchema: 'discard' | 'hold';
+    readonly timeoutMs: number;
+    readonly attempts: number;
+    readonly maxRequestsPerSecond: number;
+  } | null;
   readonly redis: {
     readonly server: RedisServer;
     /** Empty: none. */

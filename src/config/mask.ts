@@ -21,6 +21,10 @@ export const maskedConfig = (config: Config): Config => ({
     tls: hiddenTls(config.kafka.tls),
     sasl: config.kafka.sasl === null ? null : { ...config.kafka.sasl, password: hidden(config.kafka.sasl.password) },
   },
+  schemaRegistry:
+    config.schemaRegistry === null
+      ? null
+      : { ...config.schemaRegistry, password: hidden(config.schemaRegistry.password) },
   redis: {
     ...config.redis,
     password: hidden(config.redis.password),

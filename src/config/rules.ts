@@ -66,6 +66,20 @@ const redisProblems = ({ redis }: Values): readonly string[] => {
   return [...problems, ...urlProblems(redis)];
 };
 
+const registryProblems = ({ schema_registry: registry }: Values): readonly string[] => {
+  const { url, username, password, password_file, ca_file } = registry;
+  const given = [username, password, password_file, ca_file].some((text) => text !== '');
+  return [
+    ...(url === '' && given ? ['schema_registry.url: must be set, since other settings of the registry are'] : []),
+    ...(username === '' && (password !== '' || password_file !== '')
+      ? ['schema_registry.username: must be set, since a password is']
+      : []),
+    ...(password !== '' && password_file !== ''
+      ? ['schema_registry.password: is given twice, also by password_file']
+      : []),
+  ];
+};
+
 /** `a` must be longer than `b`; `why` is what happens otherwise. */
 const longer = (a: string, aMs: number, b: string, bMs: number, why: string): readonly string[] =>
   aMs > bMs
@@ -211,6 +225,7 @@ const RULES: readonly Rule[] = [
   { of: ['kafka.topics'], problems: topicProblems },
   { of: ['kafka.topics', 'kafka.topic_encodings'], problems: encodingProblems },
   { of: ['kafka.topics', 'kafka.on_bad_record', 'kafka.dead_letter_topic'], problems: deadLetterProblems },
+  { of: ['schema_registry'], problems: registryProblems },
   { of: ['redis'], problems: redisProblems },
   { of: ['kafka.session_timeout', 'ledger', 'publish', 'usage.cost_attribution'], problems: timeProblems },
   { of: ['ledger', 'publish', 'usage.trackers'], problems: trackerTimes },

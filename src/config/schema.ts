@@ -200,6 +200,47 @@ export const SETTINGS = {
       max: 1_024 * MB,
     },
   },
+  schema_registry: {
+    url: {
+      doc: 'https://host:port of a schema registry that says what the schemas of framed records are. Empty: they are taken for what they look like.',
+      format: 'text',
+      default: '',
+      pattern: /^https?:\/\/[^\s/?#@]+(?:\/[^\s?#]*)?$/,
+      expected: 'http://host:port or https://host:port, with a path if need be, and without a login',
+      sensitive: true,
+    },
+    username: { doc: 'User name.', format: 'text', default: '' },
+    password: secret('Password.'),
+    password_file: secretFile('File with the password.'),
+    ca_file: file('File with the certificates (PEM) to trust instead of the system ones.'),
+    on_unknown_schema: {
+      doc: 'A schema that the registry does not have, or does not tell of because it is away: discard the record (it is a bad one), or hold its partition until it is known.',
+      format: 'choice',
+      default: 'discard',
+      choices: ['discard', 'hold'],
+    },
+    timeout: {
+      doc: 'The registry is given up on after that long.',
+      format: 'duration',
+      default: '2s',
+      min: 50,
+      max: 60_000,
+    },
+    attempts: {
+      doc: 'Questions in a row without an answer after which discard no longer waits for the registry. It is asked on, at longer and longer intervals.',
+      format: 'count',
+      default: 3,
+      min: 1,
+      max: 100,
+    },
+    max_requests_per_second: {
+      doc: 'Questions to the registry, over all schemas.',
+      format: 'count',
+      default: 20,
+      min: 1,
+      max: 1_000,
+    },
+  },
   redis: {
     url: {
       doc: 'redis://host:port or rediss://host:port of a single server. With no server at all, the ledger is embedded: in memory, for one replica.',

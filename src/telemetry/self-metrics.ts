@@ -22,6 +22,9 @@ export const DROP_CAUSES = ['marker_moved', 'shard_absent', 'marker_absent', 'to
 /** Why a partition is not read while others are: the list of src/kafka/holds.ts. */
 export const HOLD_CAUSES = ['dead_letter', 'bad_record', 'schema'] as const;
 
+/** How questions to the schema registry end: the list of src/schemas/schemas.ts. */
+export const LOOKUP_OUTCOMES = ['found', 'unknown', 'failed'] as const;
+
 /** What keeps the source from reading: the list of src/kafka/trouble.ts. */
 export const SOURCE_TROUBLES = [
   'topic_missing',
@@ -80,6 +83,12 @@ export const DECLARED = {
     'Partitions held by this replica that are not read while others are, by cause. Alert.',
     'cause',
     HOLD_CAUSES,
+  ),
+  schemaLookups: counterBy(
+    'schema_lookups_total',
+    'Questions to the schema registry, by how they ended.',
+    'outcome',
+    LOOKUP_OUTCOMES,
   ),
   lagRecords: partitionGauge('lag_records', 'Records between what is gathered and the end of the partition.'),
   lagSeconds: partitionGauge('lag_seconds', 'Age of the last gathered record, 0 at the end of the partition.'),

@@ -89,7 +89,8 @@ test('whoever scales sets the number of replicas', async () => {
 
 test('what Secrets hold is mounted or in the environment, and named in the configuration file', async () => {
   const objects = await render({
-    config: { kafka: { sasl: { mechanism: 'plain' } } },
+    config: { kafka: { sasl: { mechanism: 'plain' } }, schema_registry: { url: 'https://registry' } },
+    schemaRegistry: { auth: { existingSecret: 's', usernameKey: 'user' }, tls: { existingSecret: 'st' } },
     kafka: { auth: { existingSecret: 'k', usernameKey: 'user' }, tls: { existingSecret: 'kt' } },
     redis: { auth: { existingSecret: 'r', urlKey: 'url', passwordKey: '' } },
   });
@@ -98,6 +99,8 @@ test('what Secrets hold is mounted or in the environment, and named in the confi
   expect(secrets).toEqual([
     { secret: { name: 'k', items: [{ key: 'password', path: 'kafka-password' }] } },
     { secret: { name: 'kt', items: [{ key: 'ca.crt', path: 'kafka-ca.pem' }] } },
+    { secret: { name: 's', items: [{ key: 'password', path: 'schema-registry-password' }] } },
+    { secret: { name: 'st', items: [{ key: 'ca.crt', path: 'schema-registry-ca.pem' }] } },
   ]);
   expect(spec.containers[0].env).toEqual(
     expect.arrayContaining([
@@ -107,6 +110,11 @@ test('what Secrets hold is mounted or in the environment, and named in the confi
   );
   const file = parse(only(objects, 'ConfigMap').data['config.yaml']);
   expect(file.kafka.sasl).toEqual({ mechanism: 'plain', password_file: '/etc/tracetally-secrets/kafka-password' });
+  expect(file.schema_registry).toEqual({
+    url: 'https://registry',
+    password_file: '/etc/tracetally-secrets/schema-registry-password',
+    ca_file: '/etc/tracetally-secrets/schema-registry-ca.pem',
+  });
   expect(file.kafka.tls).toEqual({ enabled: true, ca_file: '/etc/tracetally-secrets/kafka-ca.pem' });
 });
 

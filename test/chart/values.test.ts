@@ -117,6 +117,7 @@ const REFUSED: readonly (readonly [what: string, values: Values, says: string])[
     { kafka: { auth: { existingSecret: 's' } }, config: { kafka: { sasl: { mechanism: 'plain' } } } },
     'without a user name',
   ],
+  ['credentials for no registry', { schemaRegistry: { auth: { existingSecret: 's' } } }, 'and there is no registry'],
   ['credentials for no Redis', { redis: { auth: { existingSecret: 's' } } }, 'and there is no Redis'],
   ['half a certificate', { kafka: { tls: { existingSecret: 's', certKey: 'tls.crt' } } }, 'go together'],
   [

@@ -52,6 +52,7 @@ const config = (port: number, nowhere: number, secrets: Readonly<Record<string, 
     'kafka.sasl.mechanism': 'plain',
     'kafka.sasl.username': 'u',
     'kafka.tls.enabled': true,
+    'schema_registry.username': 'u',
     'kafka.tls.cert_file': files.cert,
     'kafka.tls.key_file': files.key,
     'redis.tls.enabled': true,
@@ -66,6 +67,7 @@ const config = (port: number, nowhere: number, secrets: Readonly<Record<string, 
 
 const wellGiven = (path: string, nowhere: number): unknown => {
   if (path === 'redis.url') return `rediss://somebody:canary-in-a-url@127.0.0.1:${nowhere}/0`;
+  if (path === 'schema_registry.url') return `http://127.0.0.1:${nowhere}`;
   if (path.endsWith('key_file')) return files.key;
   return path.endsWith('_file')
     ? files.secret
@@ -75,12 +77,18 @@ const wellGiven = (path: string, nowhere: number): unknown => {
 /** Secrets that exclude each other are given in different ones of these. */
 const good = (port: number, nowhere: number): readonly Config[] => {
   const all = Object.fromEntries(SECRETS.map((path) => [path, wellGiven(path, nowhere)]));
-  const plain = { ...all, 'kafka.sasl.password_file': undefined, 'redis.password_file': undefined };
+  const plain = {
+    ...all,
+    'kafka.sasl.password_file': undefined,
+    'redis.password_file': undefined,
+    'schema_registry.password_file': undefined,
+  };
   const url = { ...plain, 'redis.url': `rediss://127.0.0.1:${nowhere}` };
   const byFile = {
     ...all,
     'kafka.sasl.password': undefined,
     'redis.password': undefined,
+    'schema_registry.password': undefined,
     'redis.url': url['redis.url'],
   };
   return [
@@ -97,6 +105,7 @@ const bad = (port: number, nowhere: number): readonly string[] => {
     'kafka.brokers': ['u:canary@h:1', 'canary@h'],
     'redis.url': 'http://u:canary@h',
     'redis.cluster': ['u:canary@h:1'],
+    'schema_registry.url': 'http://u:canary@h',
   };
   return [
     ...[wrongType, asMap, wrongPlace].map((secrets) => stringify(config(port, nowhere, secrets))),

@@ -140,6 +140,16 @@ const CONSUMPTION: readonly AlertCase[] = [
     firing: [{ ...GROUP, cause: 'dead_letter' }],
   },
   {
+    alert: 'TracetallySchemaRegistryUnavailable',
+    series: {
+      ...onJobs('schema_lookups_total', '0x10 0+1x40', '0x10 3x40', ',outcome="failed"'),
+      ...onJobs('schema_lookups_total', '0+1x50', '0+1x50', ',outcome="unknown"'),
+    },
+    silentAt: '15m',
+    firesAt: '30m',
+    firing: [GROUP],
+  },
+  {
     alert: 'TracetallyDiscards',
     series: {
       ...onJobs('records_discarded_total', '0x20 0+10x60', '0+1x80', ',reason="malformed"'),

@@ -6,6 +6,8 @@ const root = join(import.meta.dirname, '../..');
 
 export type Package = {
   readonly name: string;
+  /** What is installed under that name instead; null: what the name says. */
+  readonly alias: string | null;
   readonly version: string;
   readonly license: string;
   /** Null: npm takes what the registry has of that version. */
@@ -21,6 +23,8 @@ export type Package = {
 };
 
 type Entry = {
+  /** Where it is not that of the directory. */
+  readonly name?: string;
   readonly version: string;
   readonly license?: string;
   readonly integrity?: string;
@@ -38,6 +42,7 @@ export const packages = (): readonly Package[] => {
     .filter(([path]) => path !== '')
     .map(([path, entry]) => ({
       name: path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length),
+      alias: entry.name ?? null,
       version: entry.version,
       license: entry.license ?? '',
       integrity: entry.integrity ?? null,

@@ -121,7 +121,11 @@ const dependenciesTable = (): string =>
     ['package', 'version', 'licence'],
     packages()
       .filter(({ isShipped, isOptional }) => isShipped && !isOptional)
-      .map(({ name, version, license }) => [`\`${name}\``, version, license]),
+      .map(({ name, alias, version, license }) => [
+        alias === null ? `\`${name}\`` : `\`${name}\`: empty, \`${alias}\``,
+        version,
+        license,
+      ]),
   );
 
 /** Files, each with the name of its marked part and what belongs there. */

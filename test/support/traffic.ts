@@ -15,6 +15,8 @@ export type TrafficRecord = {
   readonly spans: number;
   /** The distinct label sets of its spans, each as JSON: `[[label, value], ...]`, sorted by label. */
   readonly series: ReadonlySet<string>;
+  /** Of the value's bytes, those of a registry's frame: consumed, and nobody's. */
+  readonly frameBytes?: number;
 };
 
 const TENANT_HEADER = 'X-Scope-OrgID';
@@ -110,7 +112,7 @@ export class Truth {
       series: new Set<string>(),
     }));
     tenant.records += 1;
-    tenant.bytes += bytes;
+    tenant.bytes += bytes - (record.frameBytes ?? 0);
     tenant.spans += record.spans;
     for (const labels of record.series) tenant.series.add(labels);
     this.acceptedBytes += bytes;

@@ -21,6 +21,8 @@ What lies in Secrets and is mounted, as JSON: a list of secret, key, the file's 
   (dict "of" $v.kafka.tls "key" "caKey" "file" "kafka-ca.pem" "setting" "kafka.tls.ca_file")
   (dict "of" $v.kafka.tls "key" "certKey" "file" "kafka-cert.pem" "setting" "kafka.tls.cert_file")
   (dict "of" $v.kafka.tls "key" "keyKey" "file" "kafka-key.pem" "setting" "kafka.tls.key_file")
+  (dict "of" $v.schemaRegistry.auth "key" "passwordKey" "file" "schema-registry-password" "setting" "schema_registry.password_file")
+  (dict "of" $v.schemaRegistry.tls "key" "caKey" "file" "schema-registry-ca.pem" "setting" "schema_registry.ca_file")
   (dict "of" $v.redis.auth "key" "passwordKey" "file" "redis-password" "setting" "redis.password_file")
   (dict "of" $v.redis.tls "key" "caKey" "file" "redis-ca.pem" "setting" "redis.tls.ca_file")
   (dict "of" $v.redis.tls "key" "certKey" "file" "redis-cert.pem" "setting" "redis.tls.cert_file")

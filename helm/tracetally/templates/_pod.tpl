@@ -122,6 +122,7 @@ spec:
 {{- define "tracetally.env" -}}
 {{- range list
   (dict "of" .Values.kafka.auth "key" "usernameKey" "name" "TRACETALLY_KAFKA_SASL_USERNAME")
+  (dict "of" .Values.schemaRegistry.auth "key" "usernameKey" "name" "TRACETALLY_SCHEMA_REGISTRY_USERNAME")
   (dict "of" .Values.redis.auth "key" "usernameKey" "name" "TRACETALLY_REDIS_USERNAME")
   (dict "of" .Values.redis.auth "key" "urlKey" "name" "TRACETALLY_REDIS_URL")
 }}

@@ -125,7 +125,7 @@ itself is in values.schema.json.
 {{- $plain := regexReplaceAll "\\$\\{[^}]*\\}" (toString (default "" $value)) "" -}}
 {{- if hasSuffix "url" . -}}{{- $plain = regexFind "://[^/@]*:[^/@]+@" $plain -}}{{- end -}}
 {{- if $plain -}}
-{{- $p = append $p (printf "config.%s holds a password, which would lie in a ConfigMap: put it into a Secret and name that one (kafka.auth, redis.auth), or write ${VARIABLE} and set it by extraEnv from a Secret" .) -}}
+{{- $p = append $p (printf "config.%s holds a password, which would lie in a ConfigMap: put it into a Secret and name that one (kafka.auth, redis.auth, schemaRegistry.auth), or write ${VARIABLE} and set it by extraEnv from a Secret" .) -}}
 {{- end -}}
 {{- end -}}
 {{- range include "tracetally.secretFiles" .root | fromJsonArray -}}
@@ -142,6 +142,13 @@ itself is in values.schema.json.
 {{- end -}}
 {{- if and $v.kafka.auth.existingSecret (not $v.kafka.auth.usernameKey) (not .settings.kafka.sasl.username) -}}
 {{- $p = append $p "kafka.auth.existingSecret is set without a user name: set kafka.auth.usernameKey or config.kafka.sasl.username" -}}
+{{- end -}}
+{{- $registry := $v.schemaRegistry -}}
+{{- if and (or $registry.auth.existingSecret $registry.tls.existingSecret) (not .settings.schema_registry.url) -}}
+{{- $p = append $p "schemaRegistry.auth or schemaRegistry.tls names a Secret, and there is no registry: set config.schema_registry.url" -}}
+{{- end -}}
+{{- if and $registry.auth.existingSecret (not $registry.auth.usernameKey) (not .settings.schema_registry.username) -}}
+{{- $p = append $p "schemaRegistry.auth.existingSecret is set without a user name: set schemaRegistry.auth.usernameKey or config.schema_registry.username" -}}
 {{- end -}}
 {{- if and $v.redis.auth.existingSecret $v.redis.auth.urlKey .settings.redis.url -}}
 {{- $p = append $p "config.redis.url is set, and redis.auth.urlKey gives it, too: leave one out" -}}

@@ -126,6 +126,10 @@ const SECRETS: Readonly<Record<string, Schema>> = {
     auth: object({ existingSecret: name, passwordKey: secretKey, usernameKey: secretKey }),
     tls: tlsSecret,
   }),
+  schemaRegistry: object({
+    auth: object({ existingSecret: name, passwordKey: secretKey, usernameKey: secretKey }),
+    tls: object({ existingSecret: name, caKey: secretKey }),
+  }),
   redis: object({
     auth: object({ existingSecret: name, passwordKey: secretKey, usernameKey: secretKey, urlKey: secretKey }),
     tls: tlsSecret,

@@ -53,8 +53,8 @@ async function installJars(): Promise<string> {
   });
 }
 
-function findMaven(): Promise<string> {
-  return firstWay('Maven, which fetches the jars of Kafka', [
+export function findMaven(): Promise<string> {
+  return firstWay('Maven, which fetches jars', [
     { name: 'mvn on PATH', attempt: async () => onPath('mvn') },
     {
       name: 'apt-get install maven',
@@ -107,10 +107,13 @@ export async function installJava(): Promise<string> {
   });
 }
 
-async function newEnough(java: string | undefined): Promise<string | undefined> {
+const newEnough = (java: string | undefined): Promise<string | undefined> => javaOf(java, OLDEST_JAVA);
+
+/** The program if it is a Java of that version or a newer one; undefined where there is none. */
+export async function javaOf(java: string | undefined, oldest: number): Promise<string | undefined> {
   if (!java || !isExecutable(java)) return undefined;
   const printed = await run(java, ['-version']);
   const major = Number(/version "(\d+)/.exec(printed)?.[1]);
-  if (!(major >= OLDEST_JAVA)) throw new Error(`${java} is too old: ${printed.split('\n')[0]}`);
+  if (!(major >= oldest)) throw new Error(`${java} is too old: ${printed.split('\n')[0]}`);
   return java;
 }

@@ -1,9 +1,10 @@
-/** Fetches the real servers of the tests and the demo: `node test/support/services/install.ts [kafka] [redis] [valkey] [anyredis] [prometheus] [amtool] [chart] [kubernetes]`. */
+/** Fetches the real servers of the tests and the demo: `node test/support/services/install.ts [kafka] [redis] [valkey] [anyredis] [registry] [prometheus] [amtool] [chart] [kubernetes]`. */
 import { installChartTools } from './install-chart-tools.ts';
 import { installKafka } from './install-kafka.ts';
 import { installKubernetes } from './install-kubernetes.ts';
 import { installAmtool, installPrometheus } from './install-prometheus.ts';
 import { installAnyRedis, installRedis } from './install-redis.ts';
+import { installRegistry } from './install-registry.ts';
 import { say } from './tools.ts';
 
 const installers: Record<string, () => Promise<string>> = {
@@ -14,6 +15,7 @@ const installers: Record<string, () => Promise<string>> = {
   redis: async () => (await installRedis('redis')).command,
   valkey: async () => (await installRedis('valkey')).command,
   anyredis: async () => (await installAnyRedis()).command,
+  registry: async () => (await installRegistry()).jar,
   prometheus: async () => (await installPrometheus()).prometheus,
   amtool: installAmtool,
   kubernetes: async () => `API server ${(await installKubernetes()).version}`,
@@ -21,7 +23,9 @@ const installers: Record<string, () => Promise<string>> = {
 };
 
 const wanted =
-  process.argv.length > 2 ? process.argv.slice(2) : ['kafka', 'redis', 'valkey', 'prometheus', 'amtool', 'chart'];
+  process.argv.length > 2
+    ? process.argv.slice(2)
+    : ['kafka', 'redis', 'valkey', 'registry', 'prometheus', 'amtool', 'chart'];
 let failed = false;
 for (const name of wanted) {
   const install = installers[name];

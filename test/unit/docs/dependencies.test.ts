@@ -1,4 +1,7 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
+import { openConfluentRegistry } from '../../../src/schemas/confluent.ts';
 import { allowedScripts, packages } from '../../support/dependencies.ts';
 
 const names = (found: readonly { readonly name: string }[]): string[] => found.map(({ name }) => name);
@@ -29,5 +32,33 @@ describe('package-lock.json', () => {
 
   test('what is shipped has licences that go with ours', () => {
     expect(names(all.filter(({ isShipped, license }) => isShipped && !LICENCES.includes(license)))).toEqual([]);
+  });
+});
+
+describe('the client of schema registries', () => {
+  const { overrides } = JSON.parse(readFileSync(join(import.meta.dirname, '../../../package.json'), 'utf8')) as {
+    overrides: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  };
+  const emptied = Object.keys(overrides['@confluentinc/schemaregistry']!);
+
+  test('comes without what it does not need here: no SDK of a cloud is shipped', () => {
+    const stubs = packages().filter(({ alias }) => alias === '@favware/skip-dependency');
+    expect(names(stubs).toSorted()).toEqual(emptied.toSorted());
+    const clouds = packages().filter(
+      ({ name, alias, isShipped }) =>
+        isShipped && alias === null && /aws|azure|google|msal|smithy|vault|grpc/.test(name),
+    );
+    expect(names(clouds)).toEqual([]);
+  });
+
+  test('loads all the same', async () => {
+    const registry = await openConfluentRegistry({
+      url: 'http://127.0.0.1:1',
+      username: 'u',
+      password: 'p',
+      ca: null,
+      timeoutMs: 1_000,
+    });
+    await expect(registry.lookup(1)).rejects.toThrow(/ECONNREFUSED|no answer/);
   });
 });
