@@ -140,6 +140,22 @@ test('a plan is made once for a tenant, its recipe once for equal dimensions', (
   expect(table.accounts.map((account) => account.limit)).toEqual([4, 6]);
 });
 
+test('extras are worked out once for a value, weigh something, and are none of a tracker without them', () => {
+  const many = dimensions.map((one) => ({ ...one, extras: { lowercase: true } }));
+  const table = make(() => ({ trackers: [tracker, { ...tracker, name: 'extras', dimensions: many }] }));
+  const [plain, extras] = table.plan('acme').extras;
+  expect(plain).toBeNull();
+  const ids = Array.from({ length: 1_000 }, (_, i) => string(table, `VALUE-${i}`));
+  const before = table.footprint;
+  const derived = ids.map((id) => extras!.resolve(0, Uint32Array.of(id, id), Uint32Array.of(id, id)));
+  expect(new Set(derived).size).toBe(1_000);
+  expect(table.footprint - before).toBeGreaterThan(4 * 1_000);
+  const after = table.footprint;
+  expect(ids.map((id) => extras!.resolve(0, Uint32Array.of(id, id), Uint32Array.of(id, id)))).toEqual(derived);
+  expect(table.footprint).toBe(after);
+  expect(derived[7]).toBe(string(table, 'value-7'));
+});
+
 test('ten thousand tenants with a series each are small', () => {
   const table = make();
   for (let i = 0; i < 10_000; i++) table.slot(table.plan(`tenant-${i}`).shapes[0]!, Uint32Array.of(0, 0));
