@@ -9,7 +9,9 @@ import { removedTenant } from '../attribution/reserved.ts';
 import { checkCall, checkMarker, checkShard } from './check-call.ts';
 import { accountMember, installationOf, partitionsAmong } from './keys.ts';
 import { commitToShard } from './memory-commit.ts';
-import type { MemoryAccount, MemoryLease, MemoryShard } from './memory-state.ts';
+import type { LeaseTaken } from './memory-leases.ts';
+import { isFreeFor, releaseLease, renewLease, signedIn, takeLease } from './memory-leases.ts';
+import type { MemoryAccount, MemoryShard } from './memory-state.ts';
 import {
   addTo,
   clockS,
@@ -289,12 +291,7 @@ export class MemoryLedger implements Ledger, LedgerReader, LedgerTools, Leases {
   }
 
   async signIn(replica: string, withinMs: number): Promise<readonly string[]> {
-    const nowMs = this.#nowMs();
-    const replicas = new Map(this.#outside.replicas).set(replica, nowMs);
-    for (const [name, seenMs] of replicas) {
-      if (seenMs > nowMs) replicas.set(name, nowMs);
-      if (seenMs < nowMs - withinMs) replicas.delete(name);
-    }
+    const replicas = signedIn(this.#outside.replicas, replica, withinMs, Math.floor(this.#nowUs() / 1000));
     this.#outside = { ...this.#outside, replicas };
     return [...replicas.keys()].sort();
   }
@@ -305,42 +302,25 @@ export class MemoryLedger implements Ledger, LedgerReader, LedgerTools, Leases {
     this.#outside = { ...this.#outside, replicas };
   }
 
-  async take(
-    shard: number,
-    replica: string,
-    token: string,
-    leaseMs: number,
-  ): Promise<
-    { readonly kind: 'taken'; readonly released: boolean } | { readonly kind: 'held' } | { readonly kind: 'absent' }
-  > {
+  async take(shard: number, replica: string, token: string, leaseMs: number): Promise<LeaseTaken> {
     const state = this.#writable(shard);
-    if (state === null) return { kind: 'absent' };
-    const lease = this.#lease(state);
-    const released = lease?.kind === 'released' && lease.by === replica;
-    if (lease !== null && !released && !isHeldBy(lease, token)) return { kind: 'held' };
-    this.#hold(state, token, leaseMs);
-    return { kind: 'taken', released };
+    return state === null ? { kind: 'absent' } : takeLease(state, replica, token, leaseMs, this.#nowUs());
   }
 
   async renew(shard: number, token: string, leaseMs: number): Promise<boolean> {
     const state = this.#writable(shard);
-    if (state === null || !isHeldBy(this.#lease(state), token)) return false;
-    this.#hold(state, token, leaseMs);
-    return true;
+    return state !== null && renewLease(state, token, leaseMs, this.#nowUs());
   }
 
   async release(shard: number, token: string, to: string | null, leaseMs: number): Promise<void> {
     const state = this.#writable(shard);
-    if (state === null || !isHeldBy(this.#lease(state), token)) return;
-    state.lease = to === null ? null : { kind: 'released', by: to, untilUs: this.#nowUs() + leaseMs * 1000 };
+    if (state !== null) releaseLease(state, token, to, leaseMs, this.#nowUs());
   }
 
   async free(replica: string, shards: readonly number[]): Promise<readonly boolean[]> {
     return shards.map((shard) => {
       const state = this.#readable(shard);
-      if (state === null) return false;
-      const lease = this.#lease(state);
-      return lease === null || (lease.kind === 'released' && lease.by === replica);
+      return state !== null && isFreeFor(state, replica, this.#nowUs());
     });
   }
 
@@ -374,20 +354,6 @@ export class MemoryLedger implements Ledger, LedgerReader, LedgerTools, Leases {
     touch(state, account);
   }
 
-  #hold(state: MemoryShard, token: string, leaseMs: number): void {
-    const nowUs = this.#nowUs();
-    state.counter = nextCounter(state, nowUs);
-    state.lease = { kind: 'held', by: token, untilUs: nowUs + leaseMs * 1000 };
-  }
-
-  #lease(state: MemoryShard): MemoryLease | null {
-    return state.lease !== null && state.lease.untilUs > this.#nowUs() ? state.lease : null;
-  }
-
-  #nowMs(): number {
-    return Math.floor(this.#nowUs() / 1000);
-  }
-
   #claimed(): string {
     if (this.#installation === null) throw new LedgerRefused('the ledger has not been claimed');
     return this.#installation;
@@ -410,5 +376,3 @@ export class MemoryLedger implements Ledger, LedgerReader, LedgerTools, Leases {
     return copy;
   }
 }
-
-const isHeldBy = (lease: MemoryLease | null, token: string): boolean => lease?.kind === 'held' && lease.by === token;

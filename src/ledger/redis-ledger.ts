@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { removedTenant } from '../attribution/reserved.ts';
 import { checkCall, checkMarker, checkShard } from './check-call.ts';
 import type { LedgerKeys } from './keys.ts';
-import { accountMember, installationOf, ledgerKeys, partitionsAmong, placeOf, trackerCount } from './keys.ts';
+import { accountMember, ledgerKeys, placeOf, trackerCount } from './keys.ts';
 import type {
   AccountName,
   AccountPage,
@@ -24,7 +24,7 @@ import type {
   ShardCut,
   ShardView,
 } from './port.ts';
-import { LEDGER_FORMAT, LedgerBroken, LedgerRefused, LedgerUnavailable, SERIES_ID_BYTES, SHARDS } from './port.ts';
+import { LEDGER_FORMAT, LedgerBroken, LedgerRefused, LedgerUnavailable, SERIES_ID_BYTES } from './port.ts';
 import type { ChangesAnswer, CutAnswer, MetaAnswer, PageAnswer, ViewAnswer } from './redis-answers.ts';
 import { decodeCut, decodeMembers, decodePage, decodeView } from './redis-answers.ts';
 import type { CommitAnswer } from './redis-commit.ts';
@@ -33,8 +33,9 @@ import type { Argument, RedisConnectionOptions } from './redis-connection.ts';
 import { RedisConnection } from './redis-connection.ts';
 import { RedisDocuments } from './redis-documents.ts';
 import { examineServers } from './redis-examine.ts';
+import { claimLedger, firstSightOf, joinLedger } from './redis-identity.ts';
 import { SCRIPTS, type Script } from './redis-scripts.ts';
-import { noLedger, otherFormat, otherInstallation } from './refusals.ts';
+import { otherFormat, otherInstallation } from './refusals.ts';
 
 export type RedisLedgerOptions = RedisConnectionOptions & {
   readonly keyPrefix: string;
@@ -84,70 +85,16 @@ export class RedisLedger implements Ledger, LedgerReader, LedgerTools, Leases {
   }
 
   async claim(identity: Identity): Promise<void> {
-    const installation = installationOf(identity, this.#prefix);
-    const stored = (await this.#redis.call('hmget', this.#keys.ledger, 'format')) as (Buffer | null)[];
-    // The record may be lost where shards are not: what they say comes first.
-    if (stored[0] === null) await this.#checkShards(installation, identity);
-    const answer = await this.#redis.run(
-      SCRIPTS.claim,
-      [this.#keys.ledger],
-      [LEDGER_FORMAT, identity.clusterId, identity.groupId],
-    );
-    const [format, clusterId, groupId] = (answer as Buffer[]).map(String);
-    if (format !== String(LEDGER_FORMAT)) throw otherFormat(this.#prefix, format!, LEDGER_FORMAT);
-    if (clusterId !== identity.clusterId || groupId !== identity.groupId)
-      throw otherInstallation(this.#prefix, { clusterId: clusterId!, groupId: groupId! }, identity);
-    this.#installation = installation;
+    this.#installation = await claimLedger(this.#redis, this.#prefix, identity);
   }
 
   async join(identity: Identity): Promise<void> {
-    const installation = installationOf(identity, this.#prefix);
-    const stored = (await this.#redis.call(
-      'hmget',
-      this.#keys.ledger,
-      'format',
-      'cluster',
-      'group',
-    )) as (Buffer | null)[];
-    const [format, clusterId, groupId] = stored.map((field) => field?.toString());
-    if (format === undefined) {
-      if (!(await this.#checkShards(installation, identity))) throw noLedger(this.#prefix);
-    } else if (format !== String(LEDGER_FORMAT)) throw otherFormat(this.#prefix, format, LEDGER_FORMAT);
-    else if (clusterId !== identity.clusterId || groupId !== identity.groupId)
-      throw otherInstallation(this.#prefix, { clusterId: clusterId!, groupId: groupId! }, identity);
-    this.#installation = installation;
-  }
-
-  /** Answers whether there is any shard. */
-  async #checkShards(installation: string, identity: Identity): Promise<boolean> {
-    let found = false;
-    const stamps = await this.#ofAllShards((shard) =>
-      this.#redis.call('hmget', this.#keys.shard(shard).meta, 'format', 'installation'),
-    );
-    for (const stamp of stamps as (Buffer | null)[][]) {
-      const [format, of] = stamp.map((field) => field?.toString());
-      if (format === undefined) continue;
-      if (format !== String(LEDGER_FORMAT)) throw otherFormat(this.#prefix, format, LEDGER_FORMAT);
-      if (of !== installation) throw otherInstallation(this.#prefix, null, identity);
-      found = true;
-    }
-    return found;
+    this.#installation = await joinLedger(this.#redis, this.#prefix, identity);
   }
 
   async firstSight(topicId: string, partitions: number): Promise<number> {
-    const field = `topic:${topicId}`;
-    const { ledger } = this.#keys;
     this.#claimed();
-    const stored = (await this.#redis.call('hget', ledger, field)) as Buffer | null;
-    if (stored !== null) return Number(stored);
-    const markers = await this.#ofAllShards((shard) => this.#redis.call('hkeys', this.#keys.shard(shard).markers));
-    const fields = (markers as Buffer[][]).flat().map((name) => String(name) as MarkerField);
-    await this.#redis.call('hsetnx', ledger, field, partitionsAmong(fields, topicId) ?? partitions);
-    return Number(await this.#redis.call('hget', ledger, field));
-  }
-
-  #ofAllShards(ask: (shard: number) => Promise<unknown>): Promise<unknown[]> {
-    return Promise.all(Array.from({ length: SHARDS }, (_, shard) => ask(shard)));
+    return firstSightOf(this.#redis, this.#prefix, topicId, partitions);
   }
 
   async commit(call: CommitCall): Promise<CommitReply> {
