@@ -4,15 +4,9 @@
  * clock from the first record to the last, and the peak of memory. `ours` is the service's own path, from the source to
  * a ledger in Redis; `kafkajs` is a kafkajs consumer with an empty handler.
  */
-import { parseDimensions } from '../../src/attribution/dimensions.ts';
-import { TenantChain } from '../../src/attribution/tenant.ts';
 import { registerCodecs } from '../../src/kafka/codecs.ts';
-import { createKafkaSource } from '../../src/kafka/source.ts';
-import { systemClock } from '../../src/ledger/clock.ts';
-import { openRedisLedger } from '../../src/ledger/redis-ledger.ts';
-import { Worker } from '../../src/ledger/worker.ts';
-import { Pipeline } from '../../src/pipeline.ts';
 import { kafkaClient } from '../support/topics.ts';
+import { readWithOurs } from './ours.ts';
 
 const [kind, brokerList, topic, bytesText, redis] = process.argv.slice(2);
 const brokers = brokerList!.split(',');
@@ -65,67 +59,26 @@ async function readWithKafkajs(): Promise<void> {
   });
 }
 
-async function readWithOurs(): Promise<void> {
-  const quiet = () => {};
-  const logger = { debug: quiet, info: quiet, warn: quiet, error: quiet };
-  const source = createKafkaSource({
+async function readOurs(): Promise<void> {
+  let isComplete = false;
+  const reading = await readWithOurs({
     brokers,
-    clientId: 'bench',
-    groupId: group,
-    topics: [topic!],
-    maxBytesPerPartition: PARTITION_BYTES,
-    logger,
-  });
-  const ledger = openRedisLedger({ url: redis!, keyPrefix: group });
-  await ledger.claim({ clusterId: await source.clusterId(), groupId: group });
-  const { dimensions } = parseDimensions(
-    [
+    redis: redis!,
+    topic: topic!,
+    group,
+    attributes: [
       ['service.name', 'service_name'],
       ['deployment.environment.name', 'env'],
       ['span.http.route', 'route'],
     ],
-    { sharedLabels: 'refuse' },
-  );
-  let isComplete = false;
-  const pipeline = new Pipeline({
-    tenants: new TenantChain([{ kind: 'header', name: 'X-Scope-OrgID' }], 'bench'),
-    settings: () => ({ trackers: [{ name: 'cost-attribution', dimensions, limit: 100_000, staleS: 900 }] }),
-    maxLabelValueLength: 2048,
-    watch: {
-      accepted: (bytes) => {
-        isComplete = count(bytes);
-      },
-      regionDiscarded: () => {},
-      discarded: (reason) => {
-        throw new Error(`a record of the corpus was discarded: ${reason}`);
-      },
+    partitionBytes: PARTITION_BYTES,
+    accepted: (bytes) => {
+      isComplete = count(bytes);
     },
   });
-  const worker = new Worker({
-    source,
-    ledger,
-    topics: [topic!],
-    clock: systemClock,
-    gather: pipeline.gather,
-    tablesFootprint: () => pipeline.footprint,
-    flushIntervalMs: 5_000,
-    lookIntervalMs: 10_000,
-    maxPendingBytes: 256 << 20,
-    maxTenantsPerShard: 1_000,
-    fromBeginning: true,
-    onLoss: 'stop',
-    patienceMs: 10_000,
-    watch: quiet,
-    fatal: (error) => {
-      throw error;
-    },
-  });
-  worker.start();
-  await source.start(worker.handler);
   while (!isComplete) await new Promise((resolve) => setTimeout(resolve, 20));
-  await source.quiesce();
-  await worker.drain(30_000);
+  await reading.settle();
   finish();
 }
 
-await (kind === 'kafkajs' ? readWithKafkajs() : readWithOurs());
+await (kind === 'kafkajs' ? readWithKafkajs() : readOurs());

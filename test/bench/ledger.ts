@@ -20,6 +20,11 @@ const FLUSH_S = 5;
 const REPLICAS = 10;
 const ACCOUNT: Account = { tenant: 'bench', tracker: 'cost-attribution', measures: 2, limit: 2_000_000, staleS: 900 };
 const SHARD = 0;
+const CALLS = [
+  { size: 500, partitions: 1, goalMs: 5 },
+  { size: 10_000, partitions: 1, goalMs: 60 },
+  { size: 1_600, partitions: 6, goalMs: 60 },
+] as const;
 
 export async function rows({ quick = false }: { readonly quick?: boolean }): Promise<BenchRow[]> {
   const server = await startRedis({ config: FORCED_EACH_SECOND });
@@ -41,7 +46,7 @@ class Filled {
   readonly ledger: RedisLedger;
   readonly prefix: string;
   readonly #ids: Buffer;
-  #marker = 0;
+  readonly #markers = new Array<number>(PARTITIONS).fill(0);
   #next = 0;
 
   private constructor(ledger: RedisLedger, prefix: string, series: number) {
@@ -53,14 +58,18 @@ class Filled {
   static async open(server: RedisServer, prefix: string, series: number): Promise<Filled> {
     const ledger = openRedisLedger({ url: server.url, keyPrefix: prefix });
     await ledger.claim({ clusterId: 'bench', groupId: 'bench' });
-    await ledger.setMarkers(SHARD, [[fieldOf(0), 0]], 'first');
+    await ledger.setMarkers(
+      SHARD,
+      Array.from({ length: PARTITIONS }, (_, partition) => [fieldOf(partition), 0] as const),
+      'first',
+    );
     const filled = new Filled(ledger, prefix, series);
-    for (let at = 0; at < series; at += 1000) await filled.commit(Math.min(1000, series - at), true);
+    for (let at = 0; at < series; at += 1000) await filled.commit(Math.min(1000, series - at), { withKeys: true });
     return filled;
   }
 
-  /** One call with the next `count` series in turn. */
-  async commit(count: number, withKeys = false): Promise<void> {
+  /** One call with the next `count` series in turn, the same in the sections of so many partitions. */
+  async commit(count: number, { withKeys = false, partitions = 1 } = {}): Promise<void> {
     const first = this.#next;
     const total = this.#ids.length / SERIES_ID_BYTES;
     if (first + count > total) this.#next = 0;
@@ -73,20 +82,13 @@ class Filled {
       keys: Array.from({ length: count }, (_, i) => (withKeys ? keyOf(at + i) : null)),
       overflow: null,
     };
-    const section: Section = {
-      field: fieldOf(0),
-      from: this.#marker,
-      to: ++this.#marker,
-      replay: false,
-      entries: [entry],
-    };
-    const reply = await this.ledger.commit({
-      shard: SHARD,
-      maxTenants: 100,
-      accounts: [ACCOUNT],
-      sections: [section],
+    const sections = Array.from({ length: partitions }, (_, partition): Section => {
+      const from = this.#markers[partition]!;
+      this.#markers[partition] = from + 1;
+      return { field: fieldOf(partition), from, to: from + 1, replay: false, entries: [entry] };
     });
-    if (reply.kind !== 'answered' || reply.sections[0]?.kind !== 'applied')
+    const reply = await this.ledger.commit({ shard: SHARD, maxTenants: 100, accounts: [ACCOUNT], sections });
+    if (reply.kind !== 'answered' || reply.sections.some(({ kind }) => kind !== 'applied'))
       throw new Error(`a commit of the bench was not applied: ${JSON.stringify(reply)}`);
   }
 }
@@ -105,28 +107,29 @@ async function commits(server: RedisServer, redis: Redis): Promise<BenchRow[]> {
   };
   for (let at = 0; at < LIVE; at += 1000) await plain(1000);
   const found: BenchRow[] = [];
-  for (const size of [500, 10_000]) {
+  for (const { size, partitions, goalMs } of CALLS) {
     const speeds: [number[], number[]] = [[], []];
     const blocks: number[] = [];
+    const updates = size * partitions;
     for (let round = 0; round < ROUNDS; round++) {
-      speeds[0].push(await updatesPerSecond(redis, size, () => plain(size)));
+      speeds[0].push(await updatesPerSecond(redis, updates, () => plain(updates)));
       await redis.config('SET', 'slowlog-log-slower-than', '0');
       await redis.slowlog('RESET');
-      speeds[1].push(await updatesPerSecond(redis, size, () => filled.commit(size)));
+      speeds[1].push(await updatesPerSecond(redis, updates, () => filled.commit(size, { partitions })));
       blocks.push(await longestScriptMs(redis));
       await redis.config('SET', 'slowlog-log-slower-than', '-1');
     }
     const [yardstick, ours] = [median(speeds[0]), median(speeds[1])];
-    const name = size.toLocaleString('en');
+    const name = `${size.toLocaleString('en')}${partitions > 1 ? ` in the sections of ${partitions} partitions each` : ''}`;
     found.push(
       row(`commits of ${name} at ${LIVE.toLocaleString('en')} live series / pipelined HINCRBY`, {
         unit: 'updates per second of Redis CPU',
         yardstick,
         ours,
       }),
-      row(`a commit of ${name} blocks Redis for (goal: ${size === 500 ? 5 : 60})`, {
+      row(`a commit of ${name} blocks Redis for (goal: ${goalMs})`, {
         unit: 'ms',
-        yardstick: size === 500 ? 5 : 60,
+        yardstick: goalMs,
         ours: median(blocks),
       }),
     );

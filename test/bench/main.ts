@@ -2,7 +2,7 @@
  * `npm run bench [-- GROUP...] [--corpus FILE] [--json] [--quick]`: measures, each row beside its yardstick from the
  * same run, prints a table (or an object per row), and, when every group was run, writes docs/benchmarks.md.
  */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -14,6 +14,7 @@ type Group = (options: { readonly corpus?: string; readonly quick?: boolean }) =
 const GROUPS: Readonly<Record<string, () => Promise<Group>>> = {
   'hot-path': async () => (await import('./hot-path.ts')).rows,
   'end-to-end': async () => (await import('./end-to-end.ts')).rows,
+  growth: async () => (await import('./growth.ts')).rows,
   ledger: async () => (await import('./ledger.ts')).rows,
   replica: async () => (await import('./replica.ts')).rows,
   scrape: async () => (await import('./scrape.ts')).rows,
@@ -46,8 +47,7 @@ for (const name of chosen) {
 if (positionals.length === 0 && !values.quick) {
   const corpus = values.corpus === undefined ? 'a corpus made by the bench' : basename(values.corpus);
   const machine = `${cpus().length} x ${cpus()[0]?.model.trim() ?? 'unknown'}, Node ${process.versions.node}`;
-  writeFileSync(
-    join(import.meta.dirname, '../../docs/benchmarks.md'),
-    page(all, { corpus, machine, day: new Date().toISOString().slice(0, 10) }),
-  );
+  const file = join(import.meta.dirname, '../../docs/benchmarks.md');
+  const day = new Date().toISOString().slice(0, 10);
+  writeFileSync(file, page(all, { corpus, machine, day, before: readFileSync(file, 'utf8') }));
 }

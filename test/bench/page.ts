@@ -27,9 +27,19 @@ export const table = (rows: readonly BenchRow[]): string => {
     .join('\n');
 };
 
-export type PageFacts = { readonly corpus: string; readonly machine: string; readonly day: string };
+/** From here on the page is written by people, and kept. */
+const WRITTEN = '## What bounds these figures';
+
+export type PageFacts = {
+  readonly corpus: string;
+  readonly machine: string;
+  readonly day: string;
+  /** The page as it was. */
+  readonly before: string;
+};
 
 export const page = (rows: readonly BenchRow[], facts: PageFacts): string => {
+  const written = facts.before.indexOf(WRITTEN);
   const groups = [...new Set(rows.map(({ group }) => group))];
   const sections = groups.map((group) => {
     const lines = rows.filter((row) => row.group === group).map((row) => `| ${cells(row).join(' | ')} |`);
@@ -41,7 +51,11 @@ Written by \`npm run bench\` on ${facts.day}; corpus: ${facts.corpus}; machine: 
 beside its yardstick in one run on one machine, both in turn, medians. Machines are noisy and differ: compare ratios.
 
 Repeat with \`npm run bench -- --corpus FILE\` (records, each behind its length as a varint, gzip or not), one group with
-\`npm run bench -- hot-path\`.
+\`npm run bench -- hot-path\`; objects with \`--json\`.
 
-${sections.join('\n')}`;
+${sections.join('\n')}
+![What a byte costs as things become more](growth.svg)
+
+${written < 0 ? WRITTEN : facts.before.slice(written).trimEnd()}
+`;
 };
