@@ -142,7 +142,7 @@ export class SeriesTable {
     return this.#accountOf[slot]!;
   }
 
-  /** Whether its labels are those under which overflow is shown: it has some, and each says so. */
+  /** Whether it is to be counted as overflow: it has labels, and each says what the line of overflow says. */
   isLikeOverflow(slot: number): boolean {
     return this.#likeOverflow.size > 0 && this.#likeOverflow.has(slot);
   }
@@ -274,6 +274,11 @@ export class SeriesTable {
     return slot;
   }
 
+  /** With Tempo's precedence never: there such a series has a place under the limit, and others may lack it. */
+  #isLikeOverflow(labels: Labels): boolean {
+    return this.#precedence === 'order' && labels.length > 0 && labels.every(([, value]) => value === OVERFLOW);
+  }
+
   /** The slot of the label set that a tuple exposes, by its id: other values may expose the same. */
   #slotOfTuple(tuple: number, account: number): number {
     const labels = this.#labelsOf(tuple);
@@ -289,7 +294,7 @@ export class SeriesTable {
     const slot = this.#size++;
     if (slot === this.#accountOf.length) this.#growSlots();
     this.#accountOf[slot] = account;
-    if (labels.length > 0 && labels.every(([, value]) => value === OVERFLOW)) this.#likeOverflow.add(slot);
+    if (this.#isLikeOverflow(labels)) this.#likeOverflow.add(slot);
     this.#gapsOf[slot] = this.#gapsAmong(labels);
     this.#tupleOf[slot] = tuple;
     id.copy(this.#ids, slot * SERIES_ID_BYTES);

@@ -13,7 +13,7 @@ export type Deviation =
   | 'hash-collision'
   /** Tempo shows series that were counted under other dimensions with the label names of today. */
   | 'renamed-labels'
-  /** In Tempo, the overflow series takes a place under the limit once it is there, also where a client has made it. */
+  /** In Tempo, the overflow series takes a place under the limit once it is there. */
   | 'overflow-place'
   /** A series is stale after the duration, in Tempo at it; and here a full account is rid of stale ones at once. */
   | 'stale';
@@ -23,8 +23,6 @@ const BY_NAME: Readonly<Record<string, Deviation>> = {
   'config_change/001-rename-label-other-values': 'renamed-labels',
   'config_change/007-shrink-to-second': 'renamed-labels',
   'config_change/008-back-and-forth': 'renamed-labels',
-  'cardinality/019-literal-overflow-first': 'overflow-place',
-  'cardinality/020-literal-overflow-two-labels': 'overflow-place',
   'cardinality/022-limit-raised': 'overflow-place',
   'staleness/001-at-limit': 'stale',
   'staleness/006-without-purge-no-room': 'stale',
