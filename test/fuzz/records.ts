@@ -80,6 +80,13 @@ const pushBytes = protobuf.slice(0, 20).map((trace) => {
   return Buffer.concat([one, one]);
 });
 
+/** In a registry's frames: an id or a GUID, the short and a longer form of the indexes. */
+const framed = [...protobuf.slice(0, 20), ...json].flatMap((value) =>
+  ['000000002a00', '000000002a0202', `01${'ab'.repeat(16)}040600`].map((head) =>
+    Buffer.concat([Buffer.from(value[0] === 0x7b ? head.slice(0, 10) : head, 'hex'), value]),
+  ),
+);
+
 /** Everything that one record adds, by tenant. */
 class Sums {
   readonly bytes = new Map<string, number>();
@@ -187,6 +194,8 @@ export const RECORD_TARGETS: readonly Target[] = [
   target('json, tempo', json, fateOf('tempo', 'otlp_json', false)),
   target('push bytes, exact', pushBytes, fateOf('exact', 'tempo_push_bytes', false)),
   target('push bytes, tempo', pushBytes, fateOf('tempo', 'tempo_push_bytes', false)),
+  target('framed, exact', framed, fateOf('exact', 'auto', false)),
+  target('framed, tempo', framed, fateOf('tempo', 'auto', false)),
   target(
     'any encoding',
     [...protobuf.slice(0, 20), ...json, ...pushBytes.slice(0, 10)],

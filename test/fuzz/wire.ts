@@ -1,4 +1,6 @@
 /** Targets: what comes from brokers, other members, Redis and files, before it is a record. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { compressFrameSync } from 'lz4-napi';
 import { compressSync } from 'snappy';
@@ -14,6 +16,7 @@ import {
 } from '../../src/kafka/assignor.ts';
 import { CODECS } from '../../src/kafka/codecs.ts';
 import { Undecodable } from '../../src/kafka/errors.ts';
+import { produceRequest } from '../../src/kafka/produce.ts';
 import { abortedFilter, cutBatches, decodeRecords } from '../../src/kafka/record-batch.ts';
 import { fetchRequest, metadataRequest } from '../../src/kafka/requests.ts';
 import { accountMember, accountOf, ledgerKeys } from '../../src/ledger/keys.ts';
@@ -21,6 +24,7 @@ import { LedgerBroken } from '../../src/ledger/port.ts';
 import { decodeMembers, decodePage, decodeView } from '../../src/ledger/redis-answers.ts';
 import { FRAMINGS, framesOf, guessFraming } from '../../src/otlp/framing.ts';
 import { labelText } from '../../src/publish/label-text.ts';
+import { meaningOf } from '../../src/schemas/meaning.ts';
 import { parseExposition } from '../support/exposition.ts';
 import { batchBytes } from '../unit/kafka/new-batch.ts';
 import type { Target } from './target.ts';
@@ -236,6 +240,26 @@ const redisAnswers: Target = {
     }, LedgerBroken),
 };
 
+/** What a registry says of a schema is somebody else's text. */
+const schemaTexts: Target = {
+  name: 'texts of schemas',
+  seeds: [
+    readFileSync(join(import.meta.dirname, '../fixtures/otlp/trace.proto')),
+    Buffer.from('{"$ref":"#/definitions/T","definitions":{"T":{"properties":{"resourceSpans":{}}}}}'),
+    Buffer.from('message A { '.repeat(2_000)),
+    Buffer.from(`"${'\\'.repeat(30_000)}`),
+    Buffer.from('/*'.repeat(20_000)),
+  ],
+  check: async (input, random) => {
+    const text = String(input);
+    const type = random.chance(0.7) ? 'PROTOBUF' : 'JSON';
+    const indexes = type === 'JSON' ? [] : [0, 3, 1].slice(0, random.between(1, 3));
+    const { isTraces, name } = meaningOf({ type, text }, indexes);
+    if (name.length > 250) throw new Error(`a name of ${name.length}`);
+    return isTraces ? 'traces' : 'foreign';
+  },
+};
+
 export const WIRE_TARGETS: readonly Target[] = [
   codec('gzip', 1, [gzipSync(plain), gzipSync(bomb)]),
   codec('snappy, raw', 2, [compressSync(plain), compressSync(bomb)]),
@@ -260,6 +284,10 @@ export const WIRE_TARGETS: readonly Target[] = [
     ]),
     Buffer.alloc(100),
   ]),
+  answer('answers to writes', (bytes) => produceRequest('t', 0, Buffer.alloc(0), 1).response.decode(bytes), [
+    Buffer.concat([int32(1), Buffer.from([0, 1, 0x74]), int32(1), Buffer.alloc(30), int32(0)]),
+  ]),
+  schemaTexts,
   answer('subscriptions of members', async (bytes) => decodeSubscription(bytes), [
     encodeSubscription(['a', 'b'], { owned: [{ topic: 'a', partition: 1 }], generation: 7 }),
   ]),
