@@ -16,7 +16,9 @@ export type ProtoMessage = {
   readonly messages: readonly ProtoMessage[];
 };
 
-const TOKEN = /\/\/[^\n]*|\/\*[\s\S]*?\*\/|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|[A-Za-z_.][\w.]*|\d\w*|[^\s\w]/g;
+/** A comment or a text that does not end reaches to the end: looked for again at each sign, it would take the square of the time. */
+const TOKEN =
+  /\/\/[^\n]*|\/\*(?:[\s\S]*?\*\/|[\s\S]*)|"(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)*'?|[A-Za-z_.][\w.]*|\d\w*|[^\s\w]/g;
 const IGNORED = /^(?:\/\/|\/\*|"|')/;
 const MAX_DEPTH = 100;
 
