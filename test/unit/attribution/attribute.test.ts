@@ -137,6 +137,69 @@ test('changed bytes are malformed or sum to their length', () => {
   expect(accepted).toBeGreaterThan(50);
 });
 
+const damaged = fc
+  .tuple(
+    otlpRequest,
+    encodeStyle,
+    fc.array(fc.tuple(fc.nat(), fc.integer({ min: 0, max: 255 }), fc.constantFrom('set', 'insert', 'remove')), {
+      maxLength: 3,
+    }),
+  )
+  .map(([request, style, edits]) => {
+    const bytes = [...encodeRequest(request, style)];
+    for (const [where, byte, kind] of edits) {
+      const at = bytes.length === 0 ? 0 : where % bytes.length;
+      if (kind === 'insert') bytes.splice(at, 0, byte);
+      else if (kind === 'remove') bytes.splice(at, 1);
+      else bytes[at] = byte;
+    }
+    return Buffer.from(bytes);
+  });
+
+/** Null: protobufjs refuses it. */
+const oracleOf = (record: Buffer, dims: readonly Dimension[]): Map<string, [number, number]> | null => {
+  try {
+    return exactSplit(record, dims);
+  } catch {
+    return null;
+  }
+};
+
+test('of damaged records that are accepted, series and bytes are those of the oracle', () => {
+  let compared = 0;
+  fc.assert(
+    fc.property(damaged, dimensions, (record, dims) => {
+      const table = tableFor(dims);
+      const wanted = oracleOf(record, dims);
+      if (attributor.attribute(record, table, table.plan('acme')) !== null || wanted === null) return;
+      compared++;
+      expect(rowsOf(table)).toEqual(wanted);
+    }),
+    { numRuns: 600 },
+  );
+  expect(compared).toBeGreaterThan(60);
+});
+
+test('what is known already, and spans that need not be looked into, change nothing, also of damaged records', () => {
+  const known = fc.tuple(fc.array(damaged, { maxLength: 4 }), damaged, dimensions);
+  fc.assert(
+    fc.property(known, ([before, record, any]) => {
+      // Of resources alone: the fast path passes over the spans, unless another tracker asks for them.
+      const dims = any.map((one): Dimension => ({ ...one, scope: 'resource' }));
+      const fast = tableFor(dims);
+      for (const one of before) attributor.attribute(one, fast, fast.plan('acme'));
+      const fastFault = attributor.attribute(record, fast, fast.plan('acme'));
+      const rows = rowsOf(fast);
+      const slow = tableFor(dims, [dim('http.route', 'span')]);
+      // Who looks into spans may find a fault there that the other never meets.
+      if (attributor.attribute(record, slow, slow.plan('acme')) !== null) return;
+      expect(fastFault).toBeNull();
+      expect(rows).toEqual(rowsOf(slow));
+    }),
+    { numRuns: 400 },
+  );
+});
+
 test('a record of many regions and megabytes is split as a small one is', () => {
   const spans = Array.from({ length: 400 }, (_, i) => ({
     name: 'n'.repeat(i),
