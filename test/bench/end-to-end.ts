@@ -32,7 +32,7 @@ export async function rows(options: { readonly corpus?: string; readonly quick?:
       ...(options.quick
         ? []
         : [
-            { name: 'records of 1.4 kB', records: small, codec: 'none' as const, times: 12 },
+            { name: 'records of 1.4 kB', records: small, codec: 'none' as const, times: 24 },
             ...(['gzip', 'snappy', 'lz4', 'zstd'] as const).map((codec) => ({ name: codec, records, codec, times: 4 })),
           ]),
     ];
