@@ -6,7 +6,7 @@ import { dlqFeed } from './commands/dlq-feed.ts';
 import { dlqList } from './commands/dlq-list.ts';
 import { explain } from './commands/explain.ts';
 import { health } from './commands/health.ts';
-import { helpOf, overview } from './commands/help.ts';
+import { groupHelp, helpOf, overview } from './commands/help.ts';
 import { migrate } from './commands/migrate.ts';
 import { replay } from './commands/replay.ts';
 import { serve } from './commands/serve.ts';
@@ -88,6 +88,11 @@ const run = async (argv: readonly string[], io: Io): Promise<number> => {
   if (first === '' || first.startsWith('-')) return runCommand(serve, argv, io);
   const named = COMMANDS.find(({ name }) => name.split(' ').every((word, i) => argv[i] === word));
   if (named !== undefined) return runCommand(named, argv.slice(named.name.split(' ').length), io);
-  const group = COMMANDS.filter(({ name }) => name.startsWith(`${first} `)).map(({ name }) => name);
-  return wrong(group.length > 0 ? `there is: ${group.join(', ')}` : `unknown command "${first}"`, '', io);
+  const group = COMMANDS.filter(({ name }) => name.startsWith(`${first} `));
+  if (group.length === 0) return wrong(`unknown command "${first}"`, '', io);
+  if (argv.slice(1).some((word) => word === '--help' || word === '-h')) {
+    io.out(groupHelp(first, group));
+    return 0;
+  }
+  return wrong(`there is: ${group.map(({ name }) => name).join(', ')}`, `${first} `, io);
 };

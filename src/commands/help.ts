@@ -23,6 +23,15 @@ ${columns(commands.map(({ name, summary }) => [name, summary]))}
 
 tracetally COMMAND --help says more. Exit codes: 0 done, 1 a problem was found, 2 wrong usage.`;
 
+/** Of commands of two words that share the first. */
+export const groupHelp = (first: string, commands: readonly Command[]): string =>
+  `usage: tracetally ${first} COMMAND [OPTIONS]
+
+commands:
+${columns(commands.map(({ name, summary }) => [name, summary]))}
+
+tracetally ${first} COMMAND --help says more.`;
+
 const SETTINGS_TEXT = `settings, as keys of the file or as variables of the environment, which come first
 (kafka.group_id is TRACETALLY_KAFKA_GROUP_ID; a list is one text with commas). In the file
 \${VAR} and \${VAR:default} stand for variables. Durations: 30s, 1h30m, 7d. Sizes: 16MiB or bytes.`;

@@ -8,7 +8,7 @@
  *
  * Maps are pairs in file order by the time they are here, or objects of JSON.
  */
-import { FormatError } from './format-error.ts';
+import { FormatError, readEach } from './format-error.ts';
 import type { Pairs } from './scalars.ts';
 
 export type DimensionRule = {
@@ -87,22 +87,38 @@ const ruleOf = (key: string, value: unknown): string | DimensionRule => {
   if (value === null) return '';
   const pairs =
     pairsOf(value) ?? fail(`"${key}" must be a label's name, or a map with ${Object.keys(READ).join(', ')}`);
-  let rule: DimensionRule = { label: '' };
-  for (const [name, given] of pairs) {
-    const read = typeof name === 'string' && Object.hasOwn(READ, name) ? READ[name]! : null;
-    if (read === null)
-      return fail(`"${key}" has the unknown key "${String(name)}": there is ${Object.keys(READ).join(', ')}`);
-    if (given !== null) rule = { ...rule, ...read(given, `"${key}": ${name}`) };
+  try {
+    return combined(readEach(pairs, ([name, given]) => extraOf(key, name, given)));
+  } catch (error) {
+    throw error instanceof FormatError ? new FormatError(error.problems, combined(error.rest as RulePart[])) : error;
   }
+};
+
+type RulePart = Partial<DimensionRule>;
+
+const extraOf = (key: string, name: unknown, given: unknown): RulePart => {
+  const read = typeof name === 'string' && Object.hasOwn(READ, name) ? READ[name]! : null;
+  if (read === null)
+    return fail(`"${key}" has the unknown key "${String(name)}": there is ${Object.keys(READ).join(', ')}`);
+  return given === null ? {} : read(given, `"${key}": ${name}`);
+};
+
+const combined = (parts: readonly RulePart[]): string | DimensionRule => {
+  const rule: DimensionRule = Object.assign({ label: '' }, ...parts);
   return Object.keys(rule).length === 1 ? rule.label : rule;
 };
 
-/** Throws a `FormatError`. Patterns are not looked into. */
+/** Throws a `FormatError`, its rest the entries without what is wrong. Patterns are not looked into. */
 export const dimensionEntries = (value: unknown): DimensionEntries => {
   const pairs = pairsOf(value) ?? fail('must be a map from attribute to label (where it is one text: a JSON object)');
-  return pairs.map(([key, rule]) => {
+  return readEach(pairs, ([key, rule]) => {
     if (typeof key !== 'string') return fail('must be a map from attribute to label; put its texts in quotes');
-    return [key, ruleOf(key, rule)] as const;
+    try {
+      return [key, ruleOf(key, rule)] as const;
+    } catch (error) {
+      if (!(error instanceof FormatError) || error.rest === undefined) throw error;
+      throw new FormatError(error.problems, [key, error.rest]);
+    }
   });
 };
 

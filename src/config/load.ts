@@ -54,32 +54,41 @@ const readRaw = (source: Source, read: Reader, problems: Problems, notes: string
 };
 
 const shown = (row: Row, value: unknown): string => {
-  if (row.sensitive === true) return '';
+  // What is wrong in a map is named by its key.
+  const isMap = Array.isArray(value) && value.length > 0 && value.every(Array.isArray);
+  if (row.sensitive === true || isMap) return '';
   // Credentials may have been put before a host where none belong.
   const text = (JSON.stringify(value) ?? String(value)).replace(/[^"\s,/]*@/g, '********@');
   return `; it is ${text.length > 100 ? `${text.slice(0, 100)}...` : text}`;
 };
 
-const parse = (row: Row, value: unknown, env: Environment, problems: Problems): unknown => {
+/** `value`: where it is ill-formed, what is left of it, or the default. */
+const parse = (
+  row: Row,
+  value: unknown,
+  env: Environment,
+  problems: Problems,
+): { value: unknown; isSound: boolean } => {
+  const format = FORMATS[row.format];
   try {
-    return FORMATS[row.format](value, row);
+    return { value: format(value, row), isSound: true };
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
     const origin = env[row.env] === undefined ? '' : ` (from ${row.env})`;
-    problems.push(`${row.path}: ${error.message}${shown(row, value)}${origin}`);
-    return undefined;
+    problems.push(...error.problems.map((problem) => `${row.path}: ${problem}${shown(row, value)}${origin}`));
+    return { value: error.rest ?? format(row.default, row), isSound: false };
   }
 };
 
-/** A setting that is ill-formed has its default in the values and its path in `bad`. */
+/** A setting that is ill-formed has what is left of it, or its default, in the values and its path in `bad`. */
 const parseAll = (raw: object, env: Environment, problems: Problems): { values: Values; bad: readonly string[] } => {
   const rawOf = layered(raw, env);
   const values: Record<string, unknown> = {};
   const bad: string[] = [];
   for (const row of ROWS) {
-    const value = parse(row, rawOf(row), env, problems);
-    if (value === undefined) bad.push(row.path);
-    place(values, row.path, value ?? FORMATS[row.format](row.default, row));
+    const { value, isSound } = parse(row, rawOf(row), env, problems);
+    if (!isSound) bad.push(row.path);
+    place(values, row.path, value);
   }
   return { values: values as Values, bad };
 };

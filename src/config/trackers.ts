@@ -8,7 +8,7 @@
  * Whatever is left out has its default.
  */
 import { type DimensionEntries, dimensionEntries, dimensionRuleShown, pairsOf } from './dimension-rules.ts';
-import { FormatError } from './format-error.ts';
+import { FormatError, readEach } from './format-error.ts';
 import { formatDuration, parseChoice, parseCount, parseDuration, parseFlag, parseList } from './scalars.ts';
 
 export const MEASURE_NAMES = ['bytes', 'spans'] as const;
@@ -48,31 +48,38 @@ const nameProblem = (name: unknown): string | null => {
   return RESERVED.has(name) ? `cannot have a tracker "${name}": that name is taken` : null;
 };
 
-type Section = ReadonlyMap<unknown, unknown>;
+/** What is given for a setting of a tracker; what is wrong is noted, and is the default. */
+type ReadSetting = <T>(key: string, parse: (value: unknown) => T, otherwise: T) => T;
 
-/** Each tracker with what is given for it, values of null left out. */
-const sectionsOf = (value: unknown, known: readonly string[]): readonly (readonly [string, Section])[] => {
+/** Each tracker as `build` makes it of what is given for it; values of null are none. */
+const trackersOf = <T>(
+  value: unknown,
+  known: readonly string[],
+  build: (name: string, read: ReadSetting) => T,
+): readonly T[] => {
   const pairs = pairsOf(value) ?? fail('must be a map from tracker to settings');
   if (pairs.length > MAX_TRACKERS) fail(`must have at most ${MAX_TRACKERS} trackers`);
-  return pairs.map(([name, given]) => {
+  return readEach(pairs, ([name, given]) => {
     const wrong = nameProblem(name);
-    if (wrong !== null) fail(wrong);
+    if (wrong !== null) return fail(wrong);
     const settings = given === null ? [] : (pairsOf(given) ?? fail(`"${name}" must be a map of settings`));
-    for (const [key] of settings)
-      if (!known.includes(String(key)))
-        fail(`"${name}" has the unknown key "${String(key)}": there is ${known.join(', ')}`);
-    return [name as string, new Map(settings.filter(([, one]) => one !== null))] as const;
+    const problems = settings
+      .filter(([key]) => !known.includes(String(key)))
+      .map(([key]) => `"${name}" has the unknown key "${String(key)}": there is ${known.join(', ')}`);
+    const section = new Map(settings.filter(([, one]) => one !== null));
+    const tracker = build(name as string, (key, parse, otherwise) => {
+      if (!section.has(key)) return otherwise;
+      try {
+        return parse(section.get(key));
+      } catch (error) {
+        if (!(error instanceof FormatError)) throw error;
+        problems.push(...error.problems.map((problem) => `"${name}": ${key} ${problem}`));
+        return otherwise;
+      }
+    });
+    if (problems.length > 0) throw new FormatError(problems, tracker);
+    return tracker;
   });
-};
-
-const read = <T>(tracker: string, section: Section, key: string, parse: (value: unknown) => T, otherwise: T): T => {
-  if (!section.has(key)) return otherwise;
-  try {
-    return parse(section.get(key));
-  } catch (error) {
-    if (!(error instanceof FormatError)) throw error;
-    return fail(`"${tracker}": ${key} ${error.message}`);
-  }
 };
 
 const measuresOf = (value: unknown): readonly MeasureName[] => {
@@ -86,21 +93,13 @@ const TRACKER_KEYS = ['enabled', 'measures', 'max_cardinality', 'stale_duration'
 
 /** Throws a `FormatError`. */
 export const trackerConfigs = (value: unknown): readonly TrackerConfig[] =>
-  sectionsOf(value, TRACKER_KEYS).map(([name, section]) => ({
+  trackersOf(value, TRACKER_KEYS, (name, read) => ({
     name,
-    enabled: read(name, section, 'enabled', parseFlag, true),
-    measures: read(name, section, 'measures', measuresOf, MEASURE_NAMES),
-    maxCardinality: read(
-      name,
-      section,
-      'max_cardinality',
-      (given) => parseCount(given, { max: MAX_CARDINALITY }),
-      10_000,
-    ),
-    staleDurationMs: read(name, section, 'stale_duration', (given) => parseDuration(given, { min: 1_000 }), 900_000),
+    enabled: read('enabled', parseFlag, true),
+    measures: read('measures', measuresOf, MEASURE_NAMES),
+    maxCardinality: read('max_cardinality', (given) => parseCount(given, { max: MAX_CARDINALITY }), 10_000),
+    staleDurationMs: read('stale_duration', (given) => parseDuration(given, { min: 1_000 }), 900_000),
     withoutDimensions: read(
-      name,
-      section,
       'without_dimensions',
       (given) => parseChoice(given, { choices: ['count', 'ignore'] }) as 'count' | 'ignore',
       'ignore',
@@ -109,10 +108,10 @@ export const trackerConfigs = (value: unknown): readonly TrackerConfig[] =>
 
 /** Throws a `FormatError`. Patterns of dimensions are not looked into. */
 export const trackerDefaults = (value: unknown): readonly TrackerDefaults[] =>
-  sectionsOf(value, ['dimensions', 'max_cardinality']).map(([name, section]) => ({
+  trackersOf(value, ['dimensions', 'max_cardinality'], (name, read) => ({
     name,
-    dimensions: read(name, section, 'dimensions', dimensionEntries, []),
-    maxCardinality: read(name, section, 'max_cardinality', (given) => parseCount(given, { max: MAX_CARDINALITY }), 0),
+    dimensions: read('dimensions', dimensionEntries, []),
+    maxCardinality: read('max_cardinality', (given) => parseCount(given, { max: MAX_CARDINALITY }), 0),
   }));
 
 /** As a file would have it. */

@@ -69,7 +69,7 @@ const readTrackerBlock = (section: unknown, path: string, form: BlockForm, wrong
       return parse(given.get(key));
     } catch (error) {
       if (!(error instanceof FormatError)) throw error;
-      wrong.push(`${path}.${key} ${error.message}`);
+      wrong.push(...error.problems.map((problem) => `${path}.${key} ${problem}`));
       return undefined;
     }
   };

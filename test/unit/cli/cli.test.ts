@@ -22,6 +22,13 @@ describe('help', () => {
     },
   );
 
+  test.each(['state', 'dlq'])('%s says what there is', async (group) => {
+    const { io, out } = capture();
+    expect(await runCli([group, '--help'], io)).toBe(0);
+    for (const { name } of COMMANDS.filter((command) => command.name.startsWith(`${group} `)))
+      expect(out()).toContain(`  ${name} `);
+  });
+
   test.each(['serve', 'check'])('%s knows every setting with its default', async (command) => {
     const { io, out } = capture();
     await runCli([command, '--help'], io);

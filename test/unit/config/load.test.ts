@@ -35,6 +35,25 @@ const bad = (...args: Parameters<typeof load>): readonly string[] => {
   return 'problems' in loaded ? loaded.problems : [];
 };
 
+test('what is wrong within a map is told all at once, and without the rest of it', () => {
+  const dimensions = 'overrides.defaults.cost_attribution.dimensions';
+  expect(
+    bad(`
+usage: { trackers: { teams: { measures: [bytes, tokens], max_cardinality: many }, "Bad!": , more: { enable: true } } }
+overrides:
+  defaults: { cost_attribution: { dimensions: { a: { lowercase: maybe, maxlength: 5, label: b }, c: { map: x } } } }
+`),
+  ).toEqual([
+    'usage.trackers: "teams": measures has the unknown measure "tokens": there is bytes, spans',
+    'usage.trackers: "teams": max_cardinality must be a whole number',
+    'usage.trackers: must name trackers with small letters, digits, - and _, beginning with a letter: not "Bad!"',
+    'usage.trackers: "more" has the unknown key "enable": there is enabled, measures, max_cardinality, stale_duration, without_dimensions',
+    `${dimensions}: "a": lowercase must be true or false`,
+    `${dimensions}: "a" has the unknown key "maxlength": there is label, default, regex, lowercase, map, max_length`,
+    `${dimensions}: "c": map must be a map from text to text`,
+  ]);
+});
+
 describe('a configuration that is right', () => {
   test('needs no file: the defaults are one', () => {
     const loaded = loadConfig({ env: {} });
