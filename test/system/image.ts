@@ -126,7 +126,7 @@ const contents = async (): Promise<void> => {
   const { dependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
     dependencies: Record<string, string>;
   };
-  const modules = (await withShell('ls /app/node_modules')).split('\n');
+  const modules = (await withShell('cd /app/node_modules; ls -d * @*/*')).split('\n');
   for (const name of Object.keys(dependencies)) expect(`it holds ${name}`, modules.includes(name));
   for (const name of ['typescript', 'jest', '@biomejs']) expect(`it does not hold ${name}`, !modules.includes(name));
   const sbom = JSON.parse(await withShell('cat /app/sbom.cdx.json')) as { components: { name: string }[] };
@@ -155,8 +155,15 @@ const commands = async (dir: string): Promise<void> => {
   );
   expect('check', checked.length >= 0);
   const native = `import('snappy').then((s) => s.compress('x')).then(() => import('lz4-napi')).then((l) => l.compress(Buffer.from('x'))).then(() => console.log('both'))`;
-  const loaded = await podman('run', '--rm', ...HARDENED, '--entrypoint', '/usr/local/bin/node', IMAGE, '-e', native);
+  const evaluated = (script: string) =>
+    podman('run', '--rm', ...HARDENED, '--entrypoint', '/usr/local/bin/node', IMAGE, '-e', script);
+  const loaded = await evaluated(native);
   expect('its native modules load', loaded.includes('both'), loaded);
+  // Packages that it would load for other uses are not there.
+  const client = await evaluated(
+    `import('@confluentinc/schemaregistry/dist/schemaregistry-client.js').then((m) => console.log(typeof m.SchemaRegistryClient))`,
+  );
+  expect('its client of schema registries loads', client.includes('function'), client);
 };
 
 const service = async (dir: string): Promise<void> => {
