@@ -48,7 +48,7 @@ const ourServer = async (count: number): Promise<{ port: number; bytes: number }
       const numbers = Array.from({ length: count / TENANTS }, (_, i) => i * TENANTS + tenant);
       await shard.add(
         tenantOf(tenant),
-        numbers.map((series) => [labelsOf(series), 1_000_003 * (series + 1), series] as const),
+        numbers.map((series) => [labelsOf(series), 10_007 * (series + 1), series] as const),
       );
     }
     await shard.show();
@@ -85,7 +85,7 @@ const promClientServer = async (count: number): Promise<{ port: number; bytes: n
   for (let series = 0; series < count; series++)
     counter.inc(
       { ...Object.fromEntries(labelsOf(series)), tenant: tenantOf(series), tracker: 'cost-attribution' },
-      1_000_003 * (series + 1),
+      10_007 * (series + 1),
     );
   const compress = promisify(gzip);
   const server = createServer(async (request, response) => {

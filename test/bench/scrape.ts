@@ -77,8 +77,11 @@ const measure = async (kind: 'ours' | 'prom-client', series: number, scrapes: nu
       growthMb: Math.max(0, after.rssBytes - before.rssBytes) / 1e6,
     };
   } finally {
-    child.disconnect();
-    await once(child, 'exit');
+    const exited = once(child, 'exit');
+    if (child.connected) {
+      child.disconnect();
+      await exited;
+    }
   }
 };
 
@@ -93,9 +96,19 @@ const asked = (child: ChildProcess): Promise<ServerReport> => {
   return reported(child);
 };
 
+/** Rejects where the server ends instead. */
 const reported = async (child: ChildProcess): Promise<ServerReport> => {
-  const [report] = (await once(child, 'message')) as [ServerReport];
-  return report;
+  const done = new AbortController();
+  const { signal } = done;
+  try {
+    const ended = once(child, 'exit', { signal }).then(([code]) => {
+      throw new Error(`the server to scrape ended with ${code}`);
+    });
+    const [report] = (await Promise.race([once(child, 'message', { signal }), ended])) as [ServerReport];
+    return report;
+  } finally {
+    done.abort();
+  }
 };
 
 /** Reads a whole answer; the number of line feeds in it. */
