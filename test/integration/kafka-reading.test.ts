@@ -238,7 +238,7 @@ test('a pause longer than the session keeps the membership, and a resume is felt
     brokers,
     groupId,
     topics: [topic],
-    sessionTimeoutMs: 1000,
+    sessionTimeoutMs: 2_000,
     maxWaitMs: 12_000,
   }).start();
   await fill(topic, 0, 1);
@@ -248,7 +248,7 @@ test('a pause longer than the session keeps the membership, and a resume is felt
     const pausedAt = performance.now();
     await fill(topic, 0, 1);
     await fill(topic, 1, 1);
-    await member.until('more than a session', () => performance.now() - pausedAt > 1500);
+    await member.until('more than a session', () => performance.now() - pausedAt > 2_500);
     expect(member.values).toHaveLength(round * 2 - 1);
     member.source.resume(all);
     const resumedAt = performance.now();
@@ -263,26 +263,25 @@ test('a handler that takes longer than the session keeps the membership, and hol
   const { topic, groupId } = own('slow');
   await createTopic(brokers, topic, { partitions: 2 });
   await fill(topic, 0, 1);
-  let running = 0;
-  let most = 0;
+  let calls = 0;
   const member = await new Member(
-    { brokers, groupId, topics: [topic], sessionTimeoutMs: 1000 },
+    { brokers, groupId, topics: [topic], sessionTimeoutMs: 3_000 },
     {
       onBatch: async (_, batch, control) => {
         if (batch.partition !== 0) return true;
-        most = Math.max(most, ++running);
+        calls++;
         const startedAt = performance.now();
-        while (performance.now() - startedAt < 2500) {
+        while (performance.now() - startedAt < 4_500) {
           await sleep(50);
           await control.heartbeat();
         }
-        running--;
         return control.isCurrent();
       },
     },
   ).start();
   await member.until('the slow record', (m) => m.values.length === 1);
-  expect(most).toBe(1);
+  // Who has lost the membership is given the record again.
+  expect(calls).toBe(1);
   await expectToBeMember(member, { topic, partition: 0 });
 });
 
