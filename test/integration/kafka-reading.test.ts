@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, jest, test } from '@jest/globals';
-import type { TopicPartition } from '../../src/kafka/port.ts';
+import type { BatchControl, TopicPartition } from '../../src/kafka/port.ts';
 import { sharedKafka } from '../support/shared-servers.ts';
 import { type Codec, connectProducer, createTopic, kafkaClient, withAdmin } from '../support/topics.ts';
 import { Member, own } from './kafka-listener.ts';
@@ -259,30 +259,46 @@ test('a pause longer than the session keeps the membership, and a resume is felt
   await expectToBeMember(member, all[0]!);
 });
 
-test('a handler that takes longer than the session keeps the membership, and holds one partition only', async () => {
-  const { topic, groupId } = own('slow');
-  await createTopic(brokers, topic, { partitions: 2 });
+/** Takes one record in more time than a session has; answers how often it was asked to. */
+const takeLong = async (name: string, handle: (control: BatchControl, isOver: () => boolean) => Promise<void>) => {
+  const { topic, groupId } = own(name);
+  await createTopic(brokers, topic);
   await fill(topic, 0, 1);
   let calls = 0;
   const member = await new Member(
     { brokers, groupId, topics: [topic], sessionTimeoutMs: 3_000 },
     {
-      onBatch: async (_, batch, control) => {
-        if (batch.partition !== 0) return true;
+      onBatch: async (_, __, control) => {
         calls++;
-        const startedAt = performance.now();
-        while (performance.now() - startedAt < 4_500) {
-          await sleep(50);
-          await control.heartbeat();
-        }
+        const until = performance.now() + 4_500;
+        await handle(control, () => performance.now() >= until);
         return control.isCurrent();
       },
     },
   ).start();
   await member.until('the slow record', (m) => m.values.length === 1);
-  // Who has lost the membership is given the record again.
-  expect(calls).toBe(1);
   await expectToBeMember(member, { topic, partition: 0 });
+  return calls;
+};
+
+test('a handler that waits for longer than the session keeps the membership: the source beats by itself', async () => {
+  // Who has lost the membership is given the record again.
+  const calls = await takeLong('waits', async (_, isOver) => {
+    while (!isOver()) await sleep(50);
+  });
+  expect(calls).toBe(1);
+});
+
+test('a handler that computes for longer than the session keeps the membership by its own heartbeats', async () => {
+  const still = new Int32Array(new SharedArrayBuffer(4));
+  const calls = await takeLong('computes', async ({ heartbeat }, isOver) => {
+    while (!isOver()) {
+      // No timer and no socket has a turn but while a heartbeat that is due is waited for.
+      Atomics.wait(still, 0, 0, 50);
+      await heartbeat();
+    }
+  });
+  expect(calls).toBe(1);
 });
 
 test('a handler that throws stops the source for good, visibly', async () => {
