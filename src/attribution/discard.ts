@@ -1,19 +1,6 @@
 import type { ForeignRecord } from '../otlp/foreign.ts';
 import type { Malformed } from '../otlp/malformed.ts';
-
-/** Why a record is not accepted. Fixed: each is a series of the house and a label value of its metrics. */
-export const DISCARD_REASONS = [
-  'null_value',
-  'malformed',
-  'not_otlp',
-  'jaeger',
-  'zipkin',
-  'other_signal',
-  'no_tenant',
-  'invalid_tenant',
-  'unknown_schema',
-  'foreign_schema',
-] as const;
+import type { DISCARD_REASONS } from '../words/reasons.ts';
 
 export type DiscardReason = (typeof DISCARD_REASONS)[number];
 

@@ -2,14 +2,9 @@
  * Partitions that are not read for a reason of their own, while others go on: each is paused at the source until every
  * cause is gone. A partition that is positioned anew begins without holds; whatever stood in the way will say so again.
  */
+import type { HOLD_CAUSES } from '../words/reasons.ts';
 import type { TopicPartition } from './port.ts';
 
-/**
- * Why a partition waits. A fixed list: it is a label value.
- *   dead_letter: its dead letters cannot be delivered; bad_record: it stands at a record that nobody may pass;
- *   schema: it stands at a record whose schema is not known yet
- */
-export const HOLD_CAUSES = ['dead_letter', 'bad_record', 'schema'] as const;
 export type HoldCause = (typeof HOLD_CAUSES)[number];
 
 export type HoldsOptions = {

@@ -1,15 +1,7 @@
 /** What an error of Kafka means to whoever runs the service, and whether waiting mends it. */
+import type { SOURCE_TROUBLES } from '../words/reasons.ts';
 import { asError, protocolError } from './errors.ts';
 
-/** What keeps records from being read. A fixed list: it is a label value. */
-export const SOURCE_TROUBLES = [
-  'topic_missing',
-  'broker_silent',
-  'no_leader',
-  'not_authorized',
-  'undecodable',
-  'group_refused',
-] as const;
 export type SourceTrouble = (typeof SOURCE_TROUBLES)[number];
 
 const ADVICE: Readonly<Record<string, string>> = {

@@ -1,8 +1,7 @@
 /** What a worker tells whoever watches it (logs, metrics, the simulation). Telling never fails and never waits. */
 import type { TopicPartition } from '../kafka/port.ts';
+import type { DROP_CAUSES } from '../words/reasons.ts';
 
-/** Why what was gathered of a partition was dropped. A fixed list: it is a label value. */
-export const DROP_CAUSES = ['marker_moved', 'shard_absent', 'marker_absent', 'topic_changed', 'out_of_range'] as const;
 export type DropCause = (typeof DROP_CAUSES)[number];
 
 export type WorkerEvent =

@@ -7,6 +7,7 @@
  *  - never more than so many requests a second, whatever ids are made up.
  */
 import { isFramed, unframe } from '../otlp/registry-frame.ts';
+import type { LOOKUP_OUTCOMES } from '../words/reasons.ts';
 import { type Meaning, meaningOf } from './meaning.ts';
 import { type RegisteredSchema, RegistryUnavailable, type SchemaId, type SchemaRegistry } from './port.ts';
 
@@ -16,8 +17,6 @@ export type Judgement =
   | { readonly kind: 'wait' }
   | { readonly kind: 'foreign' | 'unknown'; readonly detail: string };
 
-/** How a question ended. A fixed list: it is a label value. */
-export const LOOKUP_OUTCOMES = ['found', 'unknown', 'failed'] as const;
 export type LookupOutcome = (typeof LOOKUP_OUTCOMES)[number];
 
 export type SchemasOptions = {

@@ -1,39 +1,7 @@
 /** Every metric about the service itself, in the order of docs/metrics.md, which is made from this file. */
 import { collectDefaultMetrics, Registry } from 'prom-client';
+import { DISCARD_REASONS, DROP_CAUSES, HOLD_CAUSES, LOOKUP_OUTCOMES, SOURCE_TROUBLES } from '../words/reasons.ts';
 import { type Facade, facade } from './declared.ts';
-
-/** Why a record was set aside: the list of src/attribution/discard.ts, compared by a test. */
-export const DISCARD_REASONS = [
-  'null_value',
-  'malformed',
-  'not_otlp',
-  'jaeger',
-  'zipkin',
-  'other_signal',
-  'no_tenant',
-  'invalid_tenant',
-  'unknown_schema',
-  'foreign_schema',
-] as const;
-
-/** Why what was gathered of a partition was dropped and read again: the list of src/ledger/worker-events.ts. */
-export const DROP_CAUSES = ['marker_moved', 'shard_absent', 'marker_absent', 'topic_changed', 'out_of_range'] as const;
-
-/** Why a partition is not read while others are: the list of src/kafka/holds.ts. */
-export const HOLD_CAUSES = ['dead_letter', 'bad_record', 'schema'] as const;
-
-/** How questions to the schema registry end: the list of src/schemas/schemas.ts. */
-export const LOOKUP_OUTCOMES = ['found', 'unknown', 'failed'] as const;
-
-/** What keeps the source from reading: the list of src/kafka/trouble.ts. */
-export const SOURCE_TROUBLES = [
-  'topic_missing',
-  'broker_silent',
-  'no_leader',
-  'not_authorized',
-  'undecodable',
-  'group_refused',
-] as const;
 
 const PREFIX = 'tracetally_';
 
