@@ -13,32 +13,63 @@ const MOST_BYTES = 256 << 20;
 const POOLED_BYTES = 256 << 10;
 const POOL_STEP = 1 << 20;
 const POOLED_BUFFERS = 8;
+/** A buffer is not used for an answer of less than this share of it: one of a catch-up would else stay in use for ever. */
+const LEAST_SHARE = 1 / 4;
+/** A free buffer that was of no use for so many answers is given up: seconds at full speed, half a minute at rest. */
+const KEPT_FOR = 64;
+
+type Free = { readonly memory: ArrayBufferLike; readonly since: number };
 
 /** Buffers of large answers between two uses. What is never given back is left to the garbage collector. */
 export class AnswerPool {
-  #free: ArrayBufferLike[] = [];
+  #free: Free[] = [];
+  #taken = 0;
+
+  /** Bytes of the buffers that wait for an answer. */
+  get freeBytes(): number {
+    return this.#free.reduce((sum, { memory }) => sum + memory.byteLength, 0);
+  }
 
   /** At least `bytes` long, with anything in it. */
   take(bytes: number): Buffer {
+    this.#taken++;
+    this.#giveUp();
     if (bytes < POOLED_BYTES) return Buffer.allocUnsafeSlow(bytes);
+    const steps = Math.ceil(bytes / POOL_STEP) * POOL_STEP;
     let best = -1;
-    for (const [i, { byteLength }] of this.#free.entries()) {
-      if (byteLength >= bytes && (best < 0 || byteLength < this.#free[best]!.byteLength)) best = i;
+    for (const [i, { memory }] of this.#free.entries()) {
+      const { byteLength } = memory;
+      if (byteLength < bytes || byteLength * LEAST_SHARE > steps) continue;
+      if (best < 0 || byteLength < this.#free[best]!.memory.byteLength) best = i;
     }
-    if (best < 0) return Buffer.allocUnsafeSlow(Math.ceil(bytes / POOL_STEP) * POOL_STEP).subarray(0, bytes);
-    const [memory] = this.#free.splice(best, 1);
-    return Buffer.from(memory!, 0, bytes);
+    if (best < 0) return Buffer.allocUnsafeSlow(steps).subarray(0, bytes);
+    const [{ memory }] = this.#free.splice(best, 1) as [Free];
+    return Buffer.from(memory, 0, bytes);
   }
 
   /** Nobody may look at `answer`, or a slice of it, from here on. Any buffer may be given; only those of the pool stay. */
   giveBack(answer: Buffer): void {
     const memory = answer.buffer;
-    if (memory.byteLength < POOLED_BYTES || memory.byteLength % POOL_STEP !== 0 || this.#free.includes(memory)) return;
-    this.#free.push(memory);
+    if (memory.byteLength < POOLED_BYTES || memory.byteLength % POOL_STEP !== 0) return;
+    if (this.#free.some((one) => one.memory === memory)) return;
+    this.#free.push({ memory, since: this.#taken });
     if (this.#free.length <= POOLED_BUFFERS) return;
-    this.#free.sort((a, b) => b.byteLength - a.byteLength).pop();
+    this.#free.sort((a, b) => b.memory.byteLength - a.memory.byteLength);
+    release(this.#free.pop()!.memory);
+  }
+
+  #giveUp(): void {
+    const old = this.#free.filter(({ since }) => this.#taken - since > KEPT_FOR);
+    if (old.length === 0) return;
+    this.#free = this.#free.filter((one) => !old.includes(one));
+    for (const { memory } of old) release(memory);
   }
 }
+
+/** The garbage collector would come for it when there is much of its own. */
+const release = (memory: ArrayBufferLike): void => {
+  if (memory instanceof ArrayBuffer) memory.transfer(0);
+};
 
 /** Puts answers together from what a socket reads; `target` says where it shall read to next. */
 export class AnswerReader {

@@ -112,4 +112,21 @@ describe('the pool', () => {
     pool.giveBack(small);
     expect(pool.take(1000).buffer).not.toBe(small.buffer);
   });
+
+  test('does not keep what only a catch-up needed', () => {
+    const pool = new AnswerPool();
+    const catchUp = [pool.take(17 * MIB), pool.take(17 * MIB)];
+    for (const answer of catchUp) pool.giveBack(answer);
+    expect(pool.freeBytes).toBe(34 * MIB);
+    for (let answers = 0; answers < 100; answers++) pool.giveBack(pool.take(MIB * (1 + (answers % 2))));
+    expect(pool.freeBytes).toBe(3 * MIB);
+    expect(catchUp.map(({ buffer }) => buffer.byteLength)).toEqual([0, 0]);
+  });
+
+  test('keeps nothing where answers have become small', () => {
+    const pool = new AnswerPool();
+    pool.giveBack(pool.take(4 * MIB));
+    for (let answers = 0; answers < 100; answers++) pool.giveBack(pool.take(200));
+    expect(pool.freeBytes).toBe(0);
+  });
 });
