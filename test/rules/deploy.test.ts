@@ -8,6 +8,7 @@ import { loadConfig } from '../../src/config/load.ts';
 import { usageProblems } from '../../src/overrides/static.ts';
 import { alerts, RULES } from '../support/rules.ts';
 import { installAmtool, installPrometheus } from '../support/services/install-prometheus.ts';
+import { NODE_FLAGS } from '../support/services/replica.ts';
 import { run } from '../support/services/tools.ts';
 import { shippedScrapeConfig } from '../support/shipped-scrape.ts';
 
@@ -228,7 +229,11 @@ describe('Dockerfile', () => {
     expect(stages).toHaveLength(4);
     expect(last).not.toMatch(/^RUN /m);
     expect(last).toMatch(/^USER [1-9][0-9]*:[1-9][0-9]*$/m);
-    expect(last).toMatch(/^ENTRYPOINT \["\/usr\/local\/bin\/node",/m);
+  });
+
+  test('it starts Node as the replicas of the tests are started', () => {
+    const [, entry] = /^ENTRYPOINT (\[.+\])$/m.exec(last)!;
+    expect(JSON.parse(entry!)).toEqual(['/usr/local/bin/node', ...NODE_FLAGS, '/app/dist/main.js']);
   });
 
   test('it has the Node that the project is pinned to, and images with a version', () => {

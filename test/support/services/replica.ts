@@ -12,6 +12,9 @@ import {
   waitForAnswer,
 } from './process.ts';
 
+/** What the image starts Node with (deploy/Dockerfile). */
+export const NODE_FLAGS = ['--no-warnings', '--max-semi-space-size=16'] as const;
+
 const ROOT = join(import.meta.dirname, '../../..');
 
 export type ReplicaConfig = { readonly [section: string]: unknown };
@@ -61,7 +64,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     startProcess({
       name: options.name,
       command: process.execPath,
-      args: ['--no-warnings', program, 'serve', '--config', configFile],
+      args: [...NODE_FLAGS, program, 'serve', '--config', configFile],
       logFile,
       cwd: dir,
       env: { ...plainEnvironment(), ...options.env },
