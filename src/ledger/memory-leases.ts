@@ -1,9 +1,7 @@
 /** Leases and sign-ins of the memory ledger, as lua/take.lua, renew.lua, release.lua and sign-in.lua have them. */
 import type { MemoryLease, MemoryShard } from './memory-state.ts';
 import { nextCounter } from './memory-state.ts';
-import type { Leases } from './port.ts';
-
-export type LeaseTaken = Awaited<ReturnType<Leases['take']>>;
+import type { LeaseAnswer } from './port.ts';
 
 /** Replica -> its last sign-in, ms, with this one's; those that are gone are left out, those from the future are from now. */
 export const signedIn = (
@@ -26,12 +24,12 @@ export const takeLease = (
   token: string,
   leaseMs: number,
   nowUs: number,
-): LeaseTaken => {
+): LeaseAnswer => {
   const lease = leaseAt(state, nowUs);
   const released = isReleasedTo(lease, replica);
   if (lease !== null && !released && !isHeldBy(lease, token)) return { kind: 'held' };
   hold(state, token, leaseMs, nowUs);
-  return { kind: 'taken', released };
+  return { kind: 'taken', released, counter: state.counter };
 };
 
 /** False: it is not the holder's any more. */

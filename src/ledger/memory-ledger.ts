@@ -9,7 +9,6 @@ import { removedTenant } from '../attribution/reserved.ts';
 import { checkCall, checkMarker, checkShard } from './check-call.ts';
 import { accountMember, installationOf, partitionsAmong } from './keys.ts';
 import { commitToShard } from './memory-commit.ts';
-import type { LeaseTaken } from './memory-leases.ts';
 import { isFreeFor, releaseLease, renewLease, signedIn, takeLease } from './memory-leases.ts';
 import type { MemoryAccount, MemoryShard } from './memory-state.ts';
 import {
@@ -33,6 +32,7 @@ import type {
   Creation,
   Finding,
   Identity,
+  LeaseAnswer,
   Leases,
   Ledger,
   LedgerReader,
@@ -302,7 +302,7 @@ export class MemoryLedger implements Ledger, LedgerReader, LedgerTools, Leases {
     this.#outside = { ...this.#outside, replicas };
   }
 
-  async take(shard: number, replica: string, token: string, leaseMs: number): Promise<LeaseTaken> {
+  async take(shard: number, replica: string, token: string, leaseMs: number): Promise<LeaseAnswer> {
     const state = this.#writable(shard);
     return state === null ? { kind: 'absent' } : takeLease(state, replica, token, leaseMs, this.#nowUs());
   }

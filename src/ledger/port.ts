@@ -266,20 +266,23 @@ export type LedgerTools = {
   retireSeries(shard: number, account: AccountName, ids: Buffer): Promise<number>;
 };
 
+export type LeaseAnswer =
+  | {
+      readonly kind: 'taken';
+      /** The former holder had released it to this replica by name. */
+      readonly released: boolean;
+      /** The change counter that the take wrote: a shard that stands before it has lost the take. */
+      readonly counter: number;
+    }
+  | { readonly kind: 'held' | 'absent' };
+
 /** Who publishes what, and who is alive. Times by the server's clock. */
 export type Leases = {
   /** Notes that the replica is alive, and answers all that were within `withinMs`, sorted. */
   signIn(replica: string, withinMs: number): Promise<readonly string[]>;
   signOut(replica: string): Promise<void>;
-  /** Moves the change counter. `released`: the former holder had released it to this replica by name. */
-  take(
-    shard: number,
-    replica: string,
-    token: string,
-    leaseMs: number,
-  ): Promise<
-    { readonly kind: 'taken'; readonly released: boolean } | { readonly kind: 'held' } | { readonly kind: 'absent' }
-  >;
+  /** Moves the change counter. */
+  take(shard: number, replica: string, token: string, leaseMs: number): Promise<LeaseAnswer>;
   /** Moves the change counter. False: the lease is not ours any more. */
   renew(shard: number, token: string, leaseMs: number): Promise<boolean>;
   /** Gives the lease up, to a replica by name (for `leaseMs`, during which nobody else can take it) or to nobody. */

@@ -15,6 +15,7 @@ import type {
   Creation,
   Finding,
   Identity,
+  LeaseAnswer,
   Leases,
   Ledger,
   LedgerReader,
@@ -305,19 +306,13 @@ export class RedisLedger implements Ledger, LedgerReader, LedgerTools, Leases {
     await this.#redis.call('zrem', this.#keys.replicas, replica);
   }
 
-  async take(
-    shard: number,
-    replica: string,
-    token: string,
-    leaseMs: number,
-  ): Promise<
-    { readonly kind: 'taken'; readonly released: boolean } | { readonly kind: 'held' } | { readonly kind: 'absent' }
-  > {
+  async take(shard: number, replica: string, token: string, leaseMs: number): Promise<LeaseAnswer> {
     checkShard(shard);
     const { meta, owner } = this.#keys.shard(shard);
     const answer = await this.#write(SCRIPTS.take, [meta, owner], [replica, token, leaseMs]);
     if (answer === null) return { kind: 'absent' };
-    return answer[0] === 1 ? { kind: 'taken', released: answer[1] === 1 } : { kind: 'held' };
+    if (answer[0] !== 1) return { kind: 'held' };
+    return { kind: 'taken', released: answer[1] === 1, counter: Number(answer[2]) };
   }
 
   async renew(shard: number, token: string, leaseMs: number): Promise<boolean> {

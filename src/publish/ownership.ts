@@ -26,6 +26,8 @@ export type OwnershipDeps = {
 
 type Held = {
   readonly token: string;
+  /** The change counter that the take wrote. */
+  readonly counter: number;
   /** Monotonic, ms. */
   readonly usableAtMs: number;
   /** When the last good renewal (or the take) was sent. */
@@ -76,6 +78,11 @@ export class Ownership {
   tenure(shard: number): string | null {
     const held = this.#held.get(shard);
     return held === undefined || !this.#isInTime(held) ? null : held.token;
+  }
+
+  /** The change counter that the take of the lease wrote; null: no lease. */
+  tookAt(shard: number): number | null {
+    return this.#held.get(shard)?.counter ?? null;
   }
 
   /** Since when the lease may be used (monotonic, ms); null: not now. */
@@ -239,6 +246,7 @@ export class Ownership {
     const wanted = this.#wanted(shard);
     const held: Held = {
       token,
+      counter: answer.counter,
       usableAtMs: answer.released && !this.#heldLately(shard) ? takenAtMs : takenAtMs + leaseMs,
       sentMonotonicMs,
       sentWallMs,

@@ -186,9 +186,10 @@ export class Publisher {
     const { reader, clock, settings, log } = this.#deps;
     for (const shard of this.#ownership.held) {
       const tenure = this.#ownership.tenure(shard);
-      if (tenure === null || this.#followers.has(shard)) continue;
+      const tookAt = this.#ownership.tookAt(shard);
+      if (tenure === null || tookAt === null || this.#followers.has(shard)) continue;
       const deps = { reader, clock, settings, log, options: this.#options, counts: this.#counts };
-      this.#followers.set(shard, { tenure, reader: new ShardReader(shard, deps) });
+      this.#followers.set(shard, { tenure, reader: new ShardReader(shard, tookAt, deps) });
     }
   }
 

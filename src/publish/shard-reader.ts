@@ -7,6 +7,8 @@
  *   loses of it is then read again, up to there, before anyone shows the shard.
  * - It REPLACES a table only if the markers at its begin reach that table's. The first table of an owner must reach
  *   the commits asked for since the lease became usable: whatever the last owner showed lay below them.
+ * - A ledger that is BEFORE THE TAKE of the lease has lost it, and with it the time by which the last owner may have ended
+ *   a hold: what is read there would begin it again. The next renewal is refused.
  * - While one reading waits, no other is begun, else a busy shard would never show anything.
  */
 
@@ -47,6 +49,7 @@ const AUDIT_ATTEMPTS = 3;
 
 export class ShardReader {
   readonly #shard: number;
+  readonly #tookAt: number;
   readonly #deps: ReaderDeps;
   #last: ShardView | null = null;
   #latest: Reading | null = null;
@@ -61,8 +64,10 @@ export class ShardReader {
   #alerted = false;
   readonly #removed = new Set<string>();
 
-  constructor(shard: number, deps: ReaderDeps) {
+  /** `tookAt`: the change counter that the take of the lease wrote. */
+  constructor(shard: number, tookAt: number, deps: ReaderDeps) {
     this.#shard = shard;
+    this.#tookAt = tookAt;
     this.#deps = deps;
   }
 
@@ -133,7 +138,7 @@ export class ShardReader {
       changes = await reader.changes(this.#shard, this.#since());
       if (changes === null || !this.#note(changes.view)) return;
     }
-    this.#blocked = this.#isBelowFloor(changes.view, commits);
+    this.#blocked = changes.view.counter < this.#tookAt || this.#isBelowFloor(changes.view, commits);
     if (this.#blocked) return;
     const all = this.#mustReadAll;
     const reading = await this.#read(changes.view, changes.accounts, all);

@@ -164,14 +164,12 @@ const others = fc.oneof(
       return [admissions, (hex(ids).match(/.{32}/g) ?? []).sort(), [...tenants].sort()];
     }),
   ),
-  fc
-    .record({ replica, token })
-    .map((take) =>
-      operation({ take }, async ({ ledger }) => [
-        await ledger.take(SHARD, take.replica, take.token, LONG_MS),
-        await ledger.free(take.replica, [SHARD]),
-      ]),
-    ),
+  fc.record({ replica, token }).map((take) =>
+    operation({ take }, async ({ ledger }) => {
+      const answer = await ledger.take(SHARD, take.replica, take.token, LONG_MS);
+      return [answer.kind === 'taken' ? { ...answer, counter: 0 } : answer, await ledger.free(take.replica, [SHARD])];
+    }),
+  ),
   fc
     .record({ to: fc.option(replica), token })
     .map((release) =>

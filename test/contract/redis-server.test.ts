@@ -120,7 +120,7 @@ describe.each<RedisFlavour>(['redis', 'valkey'])('%s', (flavour) => {
       await expect(ledger.setMarkers(6, [], 'first')).rejects.toThrow(LedgerUnavailable);
       await expect(ledger.move(SHARD, field(0), 1, 9, 'seek')).rejects.toThrow(LedgerUnavailable);
       expect(await state()).toEqual(before);
-      expect(await ledger.take(SHARD, 'r', 't', 60_000)).toEqual({ kind: 'taken', released: false });
+      expect(await ledger.take(SHARD, 'r', 't', 60_000)).toMatchObject({ kind: 'taken', released: false });
       expect(await ledger.renew(SHARD, 't', 60_000)).toBe(true);
       expect(await ledger.signIn('r', 60_000)).toEqual(['r']);
       expect((await ledger.purge(SHARD, a, -1, null, 100)).purged).toBe(2);

@@ -355,6 +355,14 @@ export const MUTATIONS: readonly Mutation[] = [
     test: 'test/unit/publish/shard-reader.test.ts',
   },
   {
+    what: 'a ledger that has lost the take of its lease is read all the same',
+    file: READER,
+    from: 'changes.view.counter < this.#tookAt || ',
+    to: '',
+    publishing: true,
+    test: 'test/unit/publish/shard-reader.test.ts',
+  },
+  {
     what: 'what the group had committed is forgotten with the commit',
     file: MARKERS,
     from: 'const known = offset >= 0 ? offset : before.get(field);',

@@ -3,7 +3,7 @@
 --
 -- KEYS   1 :meta  2 :owner
 -- ARGV   1 format  2 installation  3 replica  4 token  5 ms
--- Result {1, 1 if it had been released to this replica, else 0}
+-- Result {1, 1 if it had been released to this replica, else 0, change counter}
 --        {2}: held by another, or released to another
 --        {0}: no state
 --        {-1, format, installation}: another one's
@@ -23,4 +23,4 @@ if owner and not released and owner ~= 'held ' .. ARGV[4] then
 end
 redis.call('SET', KEYS[2], 'held ' .. ARGV[4], 'PX', ARGV[5])
 redis.call('HSET', KEYS[1], 'counter', text(shard.counter))
-return { 1, released and 1 or 0 }
+return { 1, released and 1 or 0, text(shard.counter) }

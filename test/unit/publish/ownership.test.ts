@@ -70,6 +70,7 @@ describe('a lease', () => {
     const a = world.replica('a');
     await a.ownership.tick();
     expect(a.ownership.held).toHaveLength(SHARDS);
+    expect(a.ownership.tookAt(0)).toBe((await world.ledger.view(0))!.counter);
     await world.pass(10, [a]);
     world.nowMs += 4_999;
     expect(shows(a)).toEqual([]);

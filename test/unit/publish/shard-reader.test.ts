@@ -316,6 +316,28 @@ describe('birth at zero', () => {
     expect(shown(shard, true)).toEqual({ old: 5, young: 5 });
   });
 
+  test('a hold that another owner saw end is not begun again by one whose take was lost, with the time before it', async () => {
+    const shard = await one();
+    await shard.add('t', [[service('a'), 5, 1]]);
+    pass(shard, 70);
+    await renew(shard);
+    const before = shard.ledger.snapshotShard(shard.shard);
+    pass(shard, 10);
+    await renew(shard);
+    await shard.show();
+    expect(shown(shard, true)).toEqual({ a: 5 });
+    const answer = await shard.ledger.take(shard.shard, 'me', 'token', 15_000);
+    shard.newReader(answer.kind === 'taken' ? answer.counter : 0);
+    shard.ledger.restoreShard(shard.shard, before);
+    await shard.show();
+    // Whoever shows it now would show 0 once more.
+    expect(shard.reader.table).toBeNull();
+    pass(shard, 1);
+    await renew(shard);
+    await shard.show();
+    expect(shown(shard, true)).toEqual({ a: 5 });
+  });
+
   test('holds the sums of what is new, and the overflow when it begins', async () => {
     const shard = await one('t', 1);
     const holds = (): boolean[] => {

@@ -61,8 +61,8 @@ export class OneShard {
     this.reader = this.newReader();
   }
 
-  /** As another owner would begin. */
-  newReader(): ShardReader {
+  /** As another owner would begin, whose take wrote `tookAt`. */
+  newReader(tookAt = 0): ShardReader {
     const { ledger, settings, options, counts } = this;
     const clock: Clock = {
       wallMs: () => this.nowMs,
@@ -71,7 +71,7 @@ export class OneShard {
       turn: async () => {},
     };
     const log = { info: () => {}, warn: () => {}, error: (_: object, text: string) => void this.errors.push(text) };
-    this.reader = new ShardReader(this.shard, { reader: ledger, clock, settings, log, options, counts });
+    this.reader = new ShardReader(this.shard, tookAt, { reader: ledger, clock, settings, log, options, counts });
     return this.reader;
   }
 
