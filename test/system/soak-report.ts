@@ -1,5 +1,5 @@
 /** The soak's summary, as Markdown for docs/reliability.md. */
-import { type Flatness, median, RISE_MB, RISE_SHARE } from './soak-samples.ts';
+import { type Flatness, median, RISE_MB } from './soak-samples.ts';
 
 export type FaultRecord = { readonly kind: string; readonly recoveryS: number };
 
@@ -42,18 +42,22 @@ export function report(soak: Soak): string {
     table(['fault', 'times', 'recovery, median s', 'longest s'], recoveryRows(faults)),
     '',
     table(
-      ['process', 'judged min', 'median MB', 'highest MB', 'rise MB', 'flat'],
+      ['process', 'judged min', 'median MB', 'highest MB', 'rise MB', 'MB a minute', 'flat'],
       flatness.map((life) => [
         life.replica,
         (life.overS / 60).toFixed(0),
         life.medianMb.toFixed(0),
         life.highestMb.toFixed(0),
         life.riseMb.toFixed(1),
+        life.slopeMb.toFixed(2),
         life.isFlat ? 'yes' : 'NO',
       ]),
     ),
     '',
-    `Flat: the rise is no more than ${RISE_SHARE * 100}% of the median, or ${RISE_MB} MB.`,
+    `Flat: the rise is no more than ${RISE_MB} MB.`,
+    ...flatness.map(
+      ({ replica, minutesMb }) => `${replica}, MB minute by minute: ${minutesMb.map((mb) => mb.toFixed(0)).join(' ')}`,
+    ),
   ].join('\n');
 }
 

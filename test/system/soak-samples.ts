@@ -15,16 +15,25 @@ export type Flatness = {
   readonly highestMb: number;
   /** The median of the slopes between all pairs of windows, times `overS`. */
   readonly riseMb: number;
+  /** The same by minute. */
+  readonly slopeMb: number;
+  /** Medians of all minutes, those of the warm-up too. */
+  readonly minutesMb: readonly number[];
   readonly isFlat: boolean;
 };
 
 const WINDOW_S = 60;
 const LEAST_WINDOWS = 5;
-/** A process takes its time to meet every kind of fault, and to fill its tables: as long as series take to become stale, and some. */
+/**
+ * What a process fills once, and keeps, is full by then: code and its caches after one minute, the young generation after
+ * two, tables of series as soon as these become stale, the threads of the pool when each has met each kind of fault.
+ */
 export const WARM_UP_S = 480;
-/** More than that in the judged time is not flat. */
-export const RISE_SHARE = 0.1;
-export const RISE_MB = 24;
+/**
+ * More than that in the judged time is not flat, however large the process is: of an hour, a leak of 0.4 MB a minute. In
+ * shorter runs only larger ones show; the allocators' own swings, from minute to minute, are some MB.
+ */
+export const RISE_MB = 20;
 
 /**
  * Judges the windows of a minute after the warm-up: their medians, so that what a fetch or a collection does for a few
@@ -33,6 +42,7 @@ export const RISE_MB = 24;
  */
 export function judge({ replica, pid, samples }: Life, warmUpS = WARM_UP_S): Flatness | null {
   const first = samples[0]?.atS ?? 0;
+  const minutesMb = windowsOf(samples).map(({ mb }) => mb);
   const windows = windowsOf(samples.filter(({ atS }) => atS - first >= warmUpS));
   if (windows.length < LEAST_WINDOWS) return null;
   const slopes: number[] = [];
@@ -41,10 +51,10 @@ export function judge({ replica, pid, samples }: Life, warmUpS = WARM_UP_S): Fla
   });
   const overS = windows.at(-1)!.atS - windows[0]!.atS;
   const medianMb = median(windows.map(({ mb }) => mb));
-  const riseMb = median(slopes) * overS;
+  const slopeMb = median(slopes) * 60;
+  const riseMb = (slopeMb * overS) / 60;
   const highestMb = Math.max(...samples.map(({ rssMb }) => rssMb));
-  const isFlat = riseMb <= Math.max(RISE_MB, RISE_SHARE * medianMb);
-  return { replica, pid, overS, medianMb, highestMb, riseMb, isFlat };
+  return { replica, pid, overS, medianMb, highestMb, riseMb, slopeMb, minutesMb, isFlat: riseMb <= RISE_MB };
 }
 
 function windowsOf(samples: readonly MemorySample[]): { readonly atS: number; readonly mb: number }[] {
