@@ -8,7 +8,7 @@ import { loadConfig } from '../../src/config/load.ts';
 import { usageProblems } from '../../src/overrides/static.ts';
 import { alerts, RULES } from '../support/rules.ts';
 import { installAmtool, installPrometheus } from '../support/services/install-prometheus.ts';
-import { NODE_FLAGS } from '../support/services/replica.ts';
+import { NODE_ENVIRONMENT, NODE_FLAGS } from '../support/services/replica.ts';
 import { run } from '../support/services/tools.ts';
 import { shippedScrapeConfig } from '../support/shipped-scrape.ts';
 
@@ -234,6 +234,8 @@ describe('Dockerfile', () => {
   test('it starts Node as the replicas of the tests are started', () => {
     const [, entry] = /^ENTRYPOINT (\[.+\])$/m.exec(last)!;
     expect(JSON.parse(entry!)).toEqual(['/usr/local/bin/node', ...NODE_FLAGS, '/app/dist/main.js']);
+    const malloc = [...last.matchAll(/\b(MALLOC_\w+)=(\S+)/g)].map(([, name, value]) => [name!, value!]);
+    expect(Object.fromEntries(malloc)).toEqual(NODE_ENVIRONMENT);
   });
 
   test('it has the Node that the project is pinned to, and images with a version', () => {

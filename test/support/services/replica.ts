@@ -12,8 +12,9 @@ import {
   waitForAnswer,
 } from './process.ts';
 
-/** What the image starts Node with (deploy/Dockerfile). */
+/** What the image starts Node with, and in what environment (deploy/Dockerfile). */
 export const NODE_FLAGS = ['--no-warnings', '--max-semi-space-size=16'] as const;
+export const NODE_ENVIRONMENT = { MALLOC_MMAP_THRESHOLD_: '4194304', MALLOC_TRIM_THRESHOLD_: '8388608' } as const;
 
 const ROOT = join(import.meta.dirname, '../../..');
 
@@ -67,7 +68,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
       args: [...NODE_FLAGS, program, 'serve', '--config', configFile],
       logFile,
       cwd: dir,
-      env: { ...plainEnvironment(), ...options.env },
+      env: { ...plainEnvironment(), ...NODE_ENVIRONMENT, ...options.env },
     });
   let child: OwnedProcess = await launch();
   const url = `http://127.0.0.1:${port}`;
