@@ -17,7 +17,7 @@ export const checkCall = (call: CommitCall): void => {
     if ((measures.get(account.tracker) ?? account.measures) !== account.measures)
       throw broken(`accounts of ${account.tracker} with different measures`);
     measures.set(account.tracker, account.measures);
-    names.add(JSON.stringify([account.tenant, account.tracker]));
+    names.add(`${account.tracker}\0${account.tenant}`);
   }
   if (names.size < call.accounts.length) throw broken('an account was named twice');
   if (new Set(call.sections.map((section) => section.field)).size < call.sections.length)

@@ -128,6 +128,7 @@ export const ledgerKeys = (prefix: string): LedgerKeys => {
  * alone (UTF-8 would make all of those the same character).
  */
 const encodeName = (name: string, plain = /[A-Za-z0-9_.-]/): string => {
+  if (PLAIN_NAME.test(name)) return name;
   let text = '';
   for (const char of name) {
     if (plain.test(char)) text += char;
@@ -136,6 +137,9 @@ const encodeName = (name: string, plain = /[A-Za-z0-9_.-]/): string => {
   }
   return text;
 };
+
+/** Nearly all: of characters that are plain wherever a name is written. */
+const PLAIN_NAME = /^[A-Za-z0-9_.-]*$/;
 
 const decodeName = (text: string): string =>
   text.replace(/%u([0-9A-F]{4})|(?:%[0-9A-F]{2})+/g, (run: string, unit: string | undefined) =>

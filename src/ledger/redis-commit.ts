@@ -3,9 +3,10 @@
 import { overflowTenant } from '../attribution/reserved.ts';
 import type { LedgerKeys } from './keys.ts';
 import { accountMember, placeOf, trackerCount } from './keys.ts';
-import type { Account, AccountState, CommitCall, CommitReply, Entry, Section, SectionOutcome } from './port.ts';
+import type { Account, AccountState, CommitCall, CommitReply, Entry, SectionOutcome } from './port.ts';
+import { SERIES_ID_BYTES } from './port.ts';
 
-export type Arguments = (string | number | Buffer)[];
+export type Arguments = Buffer[];
 
 /** Of the names of ours, only what `format` and `installation` are is left to the caller. */
 export const encodeCommit = (
@@ -15,61 +16,105 @@ export const encodeCommit = (
   const trackers = [...new Set(call.accounts.map(({ tracker }) => tracker))];
   const { meta, markers, tenants } = keys.shard(call.shard);
   const names = [meta, markers, tenants];
-  const args: Arguments = [call.maxTenants, call.accounts.length, trackers.length, call.sections.length];
+  const columns = new Columns();
+  columns.numbers.push(call.maxTenants, call.accounts.length, trackers.length, call.sections.length);
   for (const account of call.accounts) {
     const { totals, series, labels } = keys.account(call.shard, account);
     names.push(totals, series, labels);
-    args.push(accountMember(account), trackers.indexOf(account.tracker) + 1, account.measures, account.limit);
-    args.push(account.staleS, placeOf(account.tenant), account.demand ?? '');
+    columns.numbers.push(trackers.indexOf(account.tracker) + 1, account.measures, account.limit, account.staleS);
+    columns.numbers.push(PLACES.indexOf(placeOf(account.tenant)));
+    columns.addWord(accountMember(account));
+    columns.addBytes(account.demand);
   }
   for (const tracker of trackers) {
     const overflow = { tenant: overflowTenant(call.shard), tracker };
     names.push(keys.account(call.shard, overflow).totals);
-    args.push(trackerCount(tracker), accountMember(overflow));
+    columns.addWord(trackerCount(tracker));
+    columns.addWord(accountMember(overflow));
   }
-  for (const section of call.sections) encodeSection(section, args);
-  return { keys: names, args };
-};
-
-const encodeSection = ({ field, from, to, replay, entries }: Section, args: Arguments): void => {
-  args.push(field, from, to, replay ? 1 : 0, entries.length);
-  for (const entry of entries) {
-    args.push(entry.account + 1, entry.ids, bytesOf(entry.values), bytesOf(entry.overflow), encodeKeys(entry));
-    args.push([...(entry.unattributed ?? [])].flat().join(' '));
+  for (const { field, from, to, replay, entries } of call.sections) {
+    columns.numbers.push(from, to, replay ? 1 : 0, entries.length);
+    columns.addWord(field);
+    for (const entry of entries) columns.addEntry(entry);
   }
+  return { keys: names, args: columns.encode() };
 };
 
-/** Little-endian, as every machine that runs Node is. */
-const bytesOf = (values: Float64Array | null): Buffer =>
-  values === null ? Buffer.alloc(0) : Buffer.from(values.buffer, values.byteOffset, values.byteLength);
+/** In the order of their numbers in the script. */
+const PLACES: readonly ReturnType<typeof placeOf>[] = ['never', 'bounded', 'always'];
 
-const encodeKeys = ({ keys }: Entry): Buffer => {
-  const parts: Buffer[] = [];
-  keys.forEach((key, i) => {
-    if (key === null) return;
-    const head = Buffer.allocUnsafe(8);
-    head.writeUInt32LE(i + 1, 0);
-    head.writeUInt32LE(key.length, 4);
-    parts.push(head, key);
-  });
-  return parts.length === 0 ? Buffer.alloc(0) : Buffer.concat(parts);
-};
+/** All of one kind that a call says, one behind the other: a few long arguments cost less than many short ones. */
+class Columns {
+  readonly numbers: number[] = [];
+  #words = '';
+  readonly #bytes: Buffer[] = [];
+  readonly #ids: Buffer[] = [];
+  readonly #amounts: Float64Array[] = [];
 
-/** `[1, life, counter, sections, accounts]`. */
-export type CommitAnswer = [
-  1,
-  Buffer,
-  Buffer,
-  (readonly (number | Buffer)[])[],
-  (readonly [number, number, Buffer, number])[],
-];
+  /** Its length is the next number. */
+  addWord(word: string): void {
+    this.numbers.push(Buffer.byteLength(word));
+    this.#words += word;
+  }
 
-export const decodeCommit = (call: CommitCall, [, life, counter, sections, accounts]: CommitAnswer): CommitReply => ({
+  /** Their length is the next number. */
+  addBytes(bytes: Buffer | undefined): void {
+    this.numbers.push(bytes?.length ?? 0);
+    if (bytes !== undefined) this.#bytes.push(bytes);
+  }
+
+  addEntry({ account, ids, values, keys, overflow, unattributed }: Entry): void {
+    this.numbers.push(account + 1, keys.length, overflow === null ? 0 : 1);
+    this.#ids.push(ids);
+    this.#amounts.push(values);
+    if (overflow !== null) this.#amounts.push(overflow);
+    this.#addKeys(keys);
+    this.addWord(unattributed === undefined ? '' : [...unattributed].flat().join(' '));
+  }
+
+  #addKeys(keys: Entry['keys']): void {
+    let length = 0;
+    keys.forEach((key, i) => {
+      if (key === null) return;
+      const head = Buffer.allocUnsafe(8);
+      head.writeUInt32LE(i + 1, 0);
+      head.writeUInt32LE(key.length, 4);
+      this.#bytes.push(head, key);
+      length += head.length + key.length;
+    });
+    this.numbers.push(length);
+  }
+
+  /** The machine's byte order is little-endian, as on every machine that runs Node. */
+  encode(): Arguments {
+    const amounts = new Float64Array(this.#amounts.reduce((sum, { length }) => sum + length, 0));
+    let at = 0;
+    for (const some of this.#amounts) {
+      amounts.set(some, at);
+      at += some.length;
+    }
+    return [
+      Buffer.from(Float64Array.from(this.numbers).buffer),
+      Buffer.from(this.#words),
+      Buffer.concat(this.#bytes),
+      Buffer.concat(this.#ids),
+      Buffer.from(amounts.buffer),
+    ];
+  }
+}
+
+/** `[1, life, counter, sections, numbers of the accounts, ids that overflowed]`. */
+export type CommitAnswer = [1, Buffer, Buffer, (readonly (number | Buffer)[])[], Buffer, Buffer];
+
+export const decodeCommit = (
+  call: CommitCall,
+  [, life, counter, sections, numbers, overflowed]: CommitAnswer,
+): CommitReply => ({
   kind: 'answered',
   life: life.toString(),
   counter: Number(counter),
   sections: sections.map(decodeSection),
-  accounts: accounts.map((answer, i) => decodeAccount(call.accounts[i]!, answer)),
+  accounts: decodeAccounts(call.accounts, numbers, overflowed),
 });
 
 const decodeSection = ([code, marker, ...rest]: readonly (number | Buffer)[]): SectionOutcome => {
@@ -94,13 +139,21 @@ const decodeMissing = (pairs: readonly (number | Buffer)[]): { account: number; 
   return missing;
 };
 
-const decodeAccount = (
-  { limit }: Account,
-  [live, admissions, overflowed, refused]: readonly [number, number, Buffer, number],
-): AccountState => ({
-  live,
-  room: refused === 1 ? 0 : Math.max(0, limit - live),
-  admissions,
-  overflowed,
-  tenantRefused: refused === 1,
-});
+const NUMBERS_OF_ACCOUNT = 4;
+
+const decodeAccounts = (accounts: readonly Account[], numbers: Buffer, overflowed: Buffer): AccountState[] => {
+  let at = 0;
+  return accounts.map(({ limit }, i) => {
+    const of = (which: number): number => numbers.readDoubleLE((i * NUMBERS_OF_ACCOUNT + which) * 8);
+    const [live, refused] = [of(0), of(2) === 1];
+    const from = at;
+    at += of(3) * SERIES_ID_BYTES;
+    return {
+      live,
+      room: refused ? 0 : Math.max(0, limit - live),
+      admissions: of(1),
+      overflowed: overflowed.subarray(from, at),
+      tenantRefused: refused,
+    };
+  });
+};

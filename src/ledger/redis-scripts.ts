@@ -8,7 +8,7 @@ export type Script = { readonly name: string; readonly text: string; readonly sh
 const folder = join(import.meta.dirname, 'lua');
 
 const load = (name: string): Script => {
-  const text = readFileSync(join(folder, `${name}.lua`), 'utf8').replace(/^--#include (.+)$/m, (_line, file: string) =>
+  const text = readFileSync(join(folder, `${name}.lua`), 'utf8').replace(/^--#include (.+)$/gm, (_line, file: string) =>
     readFileSync(join(folder, file), 'utf8'),
   );
   return { name, text, sha: hash('sha1', text, 'hex') };

@@ -15,7 +15,7 @@ export type Part = {
 };
 
 /** Which slot each id of an entry stands for. */
-type Origin = { readonly table: SeriesTable; readonly slots: readonly Uint32Array[] };
+type Origin = { readonly table: SeriesTable; readonly slots: readonly (readonly number[])[] };
 
 export type BuiltCall = { readonly call: CommitCall; readonly origins: readonly (Origin | null)[] };
 
@@ -25,91 +25,112 @@ export const buildCall = (
   parts: readonly Part[],
   admission: Admission,
 ): BuiltCall => {
-  const accounts: Account[] = [];
-  const indexes = new Map<string, number>();
-  const indexOf = (table: SeriesTable, account: number): number => {
-    const { tenant, tracker, measures, limit, staleS } = table.accounts[account]!;
-    const key = accountKey({ tenant, tracker });
-    let index = indexes.get(key);
-    if (index === undefined) {
-      index = accounts.length;
-      indexes.set(key, index);
-    }
-    accounts[index] = { tenant, tracker, measures, limit, staleS };
-    return index;
-  };
+  const accounts = new CallAccounts();
   const sections: Section[] = [];
   const origins: (Origin | null)[] = [];
   for (const { field, from, to, replay, segment } of parts) {
-    const built = segment === null || segment.isEmpty ? null : entriesOf(segment, indexOf, admission);
+    const built = segment === null || segment.isEmpty ? null : entriesOf(segment, accounts, admission);
     sections.push({ field, from, to, replay: replay && built !== null, entries: built?.entries ?? [] });
     origins.push(built && { table: segment!.table, slots: built.slots });
   }
-  const asking = accounts.map((account) => {
+  const asking = accounts.all.map((account) => {
     const demand = admission.takeDemand(accountKey(account));
     return demand === undefined ? account : { ...account, demand };
   });
   return { call: { shard, maxTenants, accounts: asking, sections }, origins };
 };
 
+/** The accounts that a call names, in the order of their first entries. */
+class CallAccounts {
+  readonly all: Account[] = [];
+  readonly #byName = new Map<string, number>();
+  /** By the account of a table, so that its name is put together once, not for each section. */
+  readonly #byTable = new Map<SeriesTable, Map<number, number>>();
+
+  /** The place of a table's account in the call. Of two tables the later one says what is in force. */
+  indexOf(table: SeriesTable, account: number): number {
+    let indexes = this.#byTable.get(table);
+    if (indexes === undefined) {
+      indexes = new Map();
+      this.#byTable.set(table, indexes);
+    }
+    let index = indexes.get(account);
+    if (index === undefined) {
+      const { tenant, tracker, measures, limit, staleS } = table.accounts[account]!;
+      const name = accountKey({ tenant, tracker });
+      index = this.#byName.get(name) ?? this.all.length;
+      this.all[index] = { tenant, tracker, measures, limit, staleS };
+      this.#byName.set(name, index);
+      indexes.set(account, index);
+    }
+    return index;
+  }
+}
+
 const entriesOf = (
   segment: Segment,
-  indexOf: (table: SeriesTable, account: number) => number,
+  accounts: CallAccounts,
   admission: Admission,
-): { entries: Entry[]; slots: Uint32Array[] } => {
-  const { table } = segment;
-  const rowsOf = new Map<number, number[]>();
-  for (let row = 0; row < segment.rows; row++) {
-    const account = table.accountOf(segment.slots[row]!);
-    const rows = rowsOf.get(account);
-    if (rows === undefined) rowsOf.set(account, [row]);
-    else rows.push(row);
-  }
-  for (const account of segment.diverted?.keys() ?? []) if (!rowsOf.has(account)) rowsOf.set(account, []);
+): { entries: Entry[]; slots: number[][] } => {
+  const { table, diverted } = segment;
   const entries: Entry[] = [];
-  const slots: Uint32Array[] = [];
-  for (const [account, rows] of rowsOf) {
+  const slots: number[][] = [];
+  for (const [account, rows] of rowsByAccount(segment)) {
     const ids = Buffer.allocUnsafe(rows.length * SERIES_ID_BYTES);
     const values = new Float64Array(rows.length * MEASURES);
     const keys: (Buffer | null)[] = [];
-    const slotOf = new Uint32Array(rows.length);
-    rows.forEach((row, i) => {
+    const slotOf: number[] = [];
+    for (let i = 0; i < rows.length; i++) {
+      const row = rows[i]!;
       const slot = segment.slots[row]!;
-      slotOf[i] = slot;
+      slotOf.push(slot);
       table.copyId(slot, ids, i * SERIES_ID_BYTES);
       values[i * MEASURES] = segment.values[row * MEASURES]!;
       values[i * MEASURES + 1] = segment.values[row * MEASURES + 1]!;
       keys.push(admission.isKnown(table, slot) ? null : table.keyOf(slot));
-    });
-    entries.push({
-      account: indexOf(table, account),
-      ids,
-      values,
-      keys,
-      overflow: segment.diverted?.get(account) ?? null,
-      ...unattributedOf(segment, account, rows),
-    });
+    }
+    const overflow = diverted?.get(account) ?? null;
+    const unattributed = unattributedOf(segment, account, slotOf, values);
+    const entry = { account: accounts.indexOf(table, account), ids, values, keys, overflow };
+    entries.push(unattributed === null ? entry : { ...entry, unattributed });
     slots.push(slotOf);
   }
   return { entries, slots };
 };
 
-/** Sums by label of what has no value for it, of the first measure; nothing where all has. */
-const unattributedOf = (
-  { table, slots, values, divertedGaps }: Segment,
-  account: number,
-  rows: readonly number[],
-): { unattributed?: ReadonlyMap<string, number> } => {
-  const byGaps = new Map(divertedGaps?.get(account));
-  for (const row of rows) {
-    const gaps = table.gapsOf(slots[row]!);
-    if (gaps !== 0) byGaps.set(gaps, (byGaps.get(gaps) ?? 0) + values[row * MEASURES]!);
+/** Also the accounts that have something in overflow alone. */
+const rowsByAccount = ({ table, slots, rows, diverted }: Segment): Map<number, number[]> => {
+  const byAccount = new Map<number, number[]>();
+  for (let row = 0; row < rows; row++) {
+    const account = table.accountOf(slots[row]!);
+    const some = byAccount.get(account);
+    if (some === undefined) byAccount.set(account, [row]);
+    else some.push(row);
   }
-  if (byGaps.size === 0) return {};
+  for (const account of diverted?.keys() ?? []) if (!byAccount.has(account)) byAccount.set(account, []);
+  return byAccount;
+};
+
+/** Sums by label of what has no value for it, of the first measure; null where all has. */
+const unattributedOf = (
+  { table, divertedGaps }: Segment,
+  account: number,
+  slots: readonly number[],
+  values: Float64Array,
+): ReadonlyMap<string, number> | null => {
+  const diverted = divertedGaps?.get(account);
+  let byGaps = diverted === undefined ? null : new Map(diverted);
+  for (let i = 0; i < slots.length; i++) {
+    const gaps = table.gapsOf(slots[i]!);
+    if (gaps === 0) continue;
+    byGaps ??= new Map();
+    byGaps.set(gaps, (byGaps.get(gaps) ?? 0) + values[i * MEASURES]!);
+  }
+  if (byGaps === null) return null;
   const unattributed = new Map<string, number>();
   for (const [gaps, sum] of byGaps)
     for (const label of table.gaps[gaps]!) unattributed.set(label, (unattributed.get(label) ?? 0) + sum);
-  return { unattributed };
+  return unattributed;
 };
 
 /** Notes which series of an answered call are in the ledger, and which accounts have room. */
@@ -150,7 +171,10 @@ export const learn = (built: BuiltCall, reply: CommitReply, admission: Admission
 const idAt = (ids: Buffer, index: number): string =>
   ids.toString('latin1', index * SERIES_ID_BYTES, (index + 1) * SERIES_ID_BYTES);
 
+const NO_IDS: ReadonlySet<string> = new Set();
+
 const idSet = (ids: Buffer): ReadonlySet<string> => {
+  if (ids.length === 0) return NO_IDS;
   const set = new Set<string>();
   for (let index = 0; index * SERIES_ID_BYTES < ids.length; index++) set.add(idAt(ids, index));
   return set;

@@ -3,19 +3,24 @@
 -- KEYS   1 :meta  2 :markers  3 :tenants
 --        then of each account :totals, :series, :labels
 --        then of each tracker the :totals of the shard's overflow tenant
--- ARGV   1 format  2 installation  3 places for tenants, per tracker  4 accounts  5 trackers  6 sections
---        of each account: member of :tenants, tracker (from 1), measures, limit, seconds of shard clock until stale,
---          "bounded", "always" or "never": does it need a place, or get none; marks of what overflowed (demand.ts)
---        of each tracker: field of :meta that counts its tenants, overflow tenant's member of :tenants
---        of each section: marker's field, from, to, "1" for a replay, entries
---          and of each entry: account (from 1), ids, amounts, amounts of overflow ("" for none), keys,
---            and "label amount label amount ..." of the first measure without a value for the label
---        ids: 16 bytes each. amounts: little-endian doubles, `measures` for each id.
+-- ARGV   1 format  2 installation  then columns, each with its part of what follows, in this order:
+--        3 numbers: doubles  4 words  5 bytes  6 ids: 16 bytes each  7 amounts: doubles. All of them little-endian.
+--        of the call: places for tenants, per tracker; accounts, trackers, sections (numbers)
+--        of each account: tracker (from 1), measures, limit, seconds of shard clock until stale, does it need a place:
+--          0 never gets one, 1 where there is one, 2 always; length of its member, length of its marks (numbers);
+--          member of :tenants (words); marks of what overflowed, see demand.ts (bytes)
+--        of each tracker: length of its field, length of its member (numbers); field of :meta that counts its tenants,
+--          overflow tenant's member of :tenants (words)
+--        of each section: from, to, 1 for a replay, entries, length of its field (numbers); marker's field (words)
+--        and of each of its entries: account (from 1), ids, 1 for amounts of overflow, length of its keys, length of its
+--          names (numbers); ids (ids); `measures` for each id, then those of overflow (amounts); keys (bytes); names:
+--          "label amount label amount ..." of the first measure without a value for the label (words)
 --        keys: <I4 which of the ids, from 1> <I4 length> <series key>, for those ids that come with one, ascending
--- Result {1, life, change counter, sections, accounts}
+-- Result {1, life, change counter, sections, numbers, ids}
 --          section {1, marker} applied  {2, marker} already  {3, marker} not applied  {4} no marker
 --                  {5, marker, account, ids, ...} series that are neither in the ledger nor came with a key
---          account {live, admissions, ids that overflowed, 1 if the tenant got no place}
+--          numbers, doubles, of each account: live, admissions, 1 if the tenant got no place, ids that overflowed
+--          ids: those, of all accounts
 --        {0}: the shard has no state
 --        {-1, format, installation}: another one's
 --        {-2, what}: a sum beyond 2^53 - 1, or a value that cannot be read
@@ -24,37 +29,15 @@
 -- server is out of memory; so nothing stays half done.
 
 --#include shard.lua
+--#include columns.lua
+--#include sketch.lua
 
 local MAX_AMOUNT = 9007199254740991
 local MAX_TICK = 60e6
 local SWEEP_ROWS, SWEEP_STEP = 4096, 512
-local REGISTERS, WINDOWS = 512, 5
-
-local arguments = 6
-local function nextArgument()
-  arguments = arguments + 1
-  return ARGV[arguments]
-end
-
-local unpackStruct, packStruct, sub = struct.unpack, struct.pack, string.sub
-
--- The doubles of a blob, as one list. One call can return some thousand values at most.
-local UNPACKED_BYTES = 8 * 4000
-local function unpackAmounts(blob)
-  local list = {}
-  for first = 1, #blob, UNPACKED_BYTES do
-    local count = math.min(UNPACKED_BYTES, #blob - first + 1) / 8
-    local part = { unpackStruct('<' .. string.rep('d', count), blob, first) }
-    part[count + 1] = nil
-    if #blob <= UNPACKED_BYTES then
-      return part
-    end
-    for i = 1, count do
-      list[#list + 1] = part[i]
-    end
-  end
-  return list
-end
+local NEVER, BOUNDED = 0, 1
+-- Stands for a list that an account does not need. Nothing is ever added to it.
+local NONE = {}
 
 -- 1. The shard, which must be ours.
 
@@ -63,78 +46,75 @@ if not shard then
   return refusal
 end
 shard.clock = shard.clock + math.max(0, math.min(shard.now - shard.called, MAX_TICK))
+local nowS = seconds(shard)
+local counterText = text(shard.counter)
 
--- What is stored of an account; an account that :tenants does not list has nothing, whatever its keys hold.
+-- What is stored of an account; an account that :tenants does not list has nothing, whatever its keys hold. What seldom
+-- changes stays text until it does.
 local function readTotals(account, exists)
   account.exists = exists
-  account.live, account.admissions, account.cursor = 0, 0, '0'
-  account.total, account.overflow = zeros(account.measures), zeros(account.measures)
-  account.retired, account.named = zeros(account.measures), ''
   if not exists then
+    account.live, account.admissions, account.cursor, account.named = 0, 0, '0', ''
+    account.total, account.overflow, account.retired =
+      zeros(account.measures), zeros(account.measures), zeros(account.measures)
     return nil
   end
   local fields =
     redis.call('HMGET', account.totalsKey, 'total', 'overflow', 'retired', 'admissions', 'cursor', 'unattributed')
-  account.total, account.overflow = parseVector(fields[1]), parseVector(fields[2])
-  account.retired, account.admissions = parseVector(fields[3]), tonumber(fields[4])
-  account.cursor = fields[5] or '0'
-  account.named = fields[6] or ''
-  if account.seriesKey then
-    account.live = redis.call('HLEN', account.seriesKey)
-  end
+  account.total, account.overflowText, account.retiredText = parseVector(fields[1]), fields[2], fields[3]
+  account.admissions, account.cursor, account.named = tonumber(fields[4]), fields[5] or '0', fields[6] or ''
+  account.live = account.seriesKey and redis.call('HLEN', account.seriesKey) or 0
   if #account.total ~= account.measures then
     return 'the ledger holds ' .. #account.total .. ' measures of ' .. account.member .. ', the call ' .. account.measures
   end
 end
 
+local places, accountCount, trackerCount, sectionCount = readNumbers('dddd')
 local accounts, trackers, members = {}, {}, {}
-for i = 1, tonumber(ARGV[4]) do
+for i = 1, accountCount do
+  local tracker, measures, limit, staleS, place, memberBytes, marksBytes = readNumbers('ddddddd')
   accounts[i] = {
     totalsKey = KEYS[3 * i + 1], seriesKey = KEYS[3 * i + 2], labelsKey = KEYS[3 * i + 3],
-    member = nextArgument(), tracker = tonumber(nextArgument()), measures = tonumber(nextArgument()),
-    limit = tonumber(nextArgument()), staleS = tonumber(nextArgument()), place = nextArgument(),
-    demand = nextArgument(),
-    -- By slot, a number that each distinct id gets: its id, what is stored of it, its key where it is not stored.
-    ids = {}, slots = {}, stored = {}, keys = {},
-    -- The slots that applicable sections name, in the order of the call; what they add, `measures` for each slot.
-    added = {}, amounts = {},
-    overflowed = {}, swept = {},
+    member = readWord(memberBytes), demand = readBytes(marksBytes),
+    tracker = tracker, measures = measures, limit = limit, staleS = staleS, place = place,
+    -- By slot, a number that each distinct id gets: its id, and what is stored of it.
+    ids = {}, slots = {}, stored = NONE,
+    -- The slots that applicable sections name, in the order of the call; what they add, `measures` for each slot; and
+    -- in all.
+    added = {}, amounts = {}, sum = zeros(measures),
+    -- Ids, and where some of them came with keys, those by slot.
+    overflowed = NONE, swept = NONE, keys = NONE,
   }
   members[i] = accounts[i].member
 end
-for i = 1, tonumber(ARGV[5]) do
-  trackers[i] = { totalsKey = KEYS[3 + 3 * #accounts + i], field = nextArgument(), member = nextArgument() }
-  members[#accounts + i] = trackers[i].member
+for i = 1, trackerCount do
+  local fieldBytes, memberBytes = readNumbers('dd')
+  local field, member = readWord(fieldBytes), readWord(memberBytes)
+  trackers[i] = { totalsKey = KEYS[3 + 3 * accountCount + i], field = field, member = member }
+  members[accountCount + i] = member
 end
 local scores = readInChunks('ZMSCORE', KEYS[3], members)
-for i = 1, #accounts do
+for i = 1, accountCount do
   local account = accounts[i]
-  local broken = readTotals(account, account.place ~= 'never' and scores[i] ~= false)
+  local broken = readTotals(account, account.place ~= NEVER and scores[i] ~= false)
   if broken then
     return { -2, broken }
   end
-  -- All that applicable sections add, and what of it goes to overflow.
-  account.sum, account.diverted = zeros(account.measures), zeros(account.measures)
 end
 
 -- 2. Each section against the stored marker.
 
 local sections, fields = {}, {}
-for i = 1, tonumber(ARGV[6]) do
-  local section = {
-    field = nextArgument(), from = tonumber(nextArgument()), to = tonumber(nextArgument()),
-    replay = nextArgument() == '1', entries = {},
-  }
-  for j = 1, tonumber(nextArgument()) do
-    section.entries[j] = {
-      number = tonumber(nextArgument()), ids = nextArgument(), amounts = nextArgument(),
-      diverted = nextArgument(), keys = nextArgument(), unattributed = nextArgument(), slots = {},
-    }
+for i = 1, sectionCount do
+  local from, to, replay, entryCount, fieldBytes = readNumbers('ddddd')
+  local section = { field = readWord(fieldBytes), from = from, to = to, replay = replay == 1, entries = {} }
+  for j = 1, entryCount do
+    section.entries[j] = readEntry(accounts)
   end
   sections[i], fields[i] = section, section.field
 end
 local markers = readInChunks('HMGET', KEYS[2], fields)
-for i = 1, #sections do
+for i = 1, sectionCount do
   local section = sections[i]
   section.marker = markers[i] and tonumber(markers[i])
   if not section.marker then
@@ -147,11 +127,12 @@ end
 -- 3. The series that applicable sections name. A section with an unknown one that has no key is not applied.
 
 local function nameSeries(entry)
-  local account, ofEntry, blob = accounts[entry.number], entry.slots, entry.ids
-  local ids, slots = account.ids, account.slots
-  local count = #ids
-  for i = 1, #blob / 16 do
-    local id = sub(blob, 16 * i - 15, 16 * i)
+  local account = entry.account
+  local ids, slots, ofEntry = account.ids, account.slots, {}
+  local count, at = #ids, entry.idsAt
+  for i = 1, entry.count do
+    local id = sub(idColumn, at, at + 15)
+    at = at + 16
     local slot = slots[id]
     if not slot then
       count = count + 1
@@ -160,30 +141,41 @@ local function nameSeries(entry)
     end
     ofEntry[i] = slot
   end
+  entry.slots = ofEntry
 end
 
-local function readKeys(entry)
-  local account = accounts[entry.number]
-  local position = 1
-  while position <= #entry.keys do
-    local i, length, start = struct.unpack('<I4I4', entry.keys, position)
-    local slot = entry.slots[i]
-    if not account.stored[slot] then
-      entry.hasKey = entry.hasKey or {}
-      entry.hasKey[i] = true
-      account.keys[slot] = string.sub(entry.keys, start, start + length - 1)
+local function readStored(account)
+  if account.exists then
+    account.stored = readInChunks('HMGET', account.seriesKey, account.ids)
+  end
+  local stored = account.stored
+  for slot = 1, #account.ids do
+    if not stored[slot] then
+      account.hasUnknown = true
+      return
     end
-    position = start + length
   end
 end
 
+-- Notes the keys of series that are not stored, and answers the ids of those that came without.
 local function missingIds(entry)
-  local account, slots, missing = accounts[entry.number], entry.slots, {}
-  local stored = account.stored
+  local account, slots, hasKey = entry.account, entry.slots, {}
+  local stored, at, stop = account.stored, entry.keysAt, entry.keysAt + entry.keysBytes
+  if account.keys == NONE then
+    account.keys = {}
+  end
+  while at < stop do
+    local i, length, start = unpackStruct('<I4I4', byteColumn, at)
+    if not stored[slots[i]] then
+      hasKey[i] = true
+      account.keys[slots[i]] = sub(byteColumn, start, start + length - 1)
+    end
+    at = start + length
+  end
+  local missing = {}
   for i = 1, #slots do
-    local slot = slots[i]
-    if not stored[slot] and not (entry.hasKey and entry.hasKey[i]) then
-      missing[#missing + 1] = account.ids[slot]
+    if not stored[slots[i]] and not hasKey[i] then
+      missing[#missing + 1] = account.ids[slots[i]]
     end
   end
   return table.concat(missing)
@@ -208,66 +200,93 @@ local function formatNamed(sums)
   return table.concat(words, ' ')
 end
 
+-- Adds what the entry brings for its series, of any number of measures; answers where its amounts end.
+local function gatherRows(entry, account)
+  local measures, at = account.measures, entry.amountsAt
+  local slots, added, sums, sum = entry.slots, account.added, account.amounts, account.sum
+  for i = 1, #slots do
+    local base = (slots[i] - 1) * measures
+    if not sums[base + 1] then
+      added[#added + 1] = slots[i]
+    end
+    for j = 1, measures do
+      local amount = unpackStruct('<d', amountColumn, at)
+      sums[base + j] = (sums[base + j] or 0) + amount
+      sum[j] = sum[j] + amount
+      at = at + 8
+    end
+  end
+  return at
+end
+
+-- The same of two measures, which nearly all have, in half the time.
+local function gatherPairs(entry, account)
+  local slots, added, sums, at = entry.slots, account.added, account.amounts, entry.amountsAt
+  local count, firstSum, secondSum = #added, account.sum[1], account.sum[2]
+  for i = 1, #slots do
+    local slot = slots[i]
+    local first, second, after = unpackStruct('<dd', amountColumn, at)
+    local place = slot + slot
+    local before = sums[place - 1]
+    if before then
+      sums[place - 1], sums[place] = before + first, sums[place] + second
+    else
+      count = count + 1
+      added[count] = slot
+      sums[place - 1], sums[place] = first, second
+    end
+    firstSum, secondSum, at = firstSum + first, secondSum + second, after
+  end
+  account.sum[1], account.sum[2] = firstSum, secondSum
+  return at
+end
+
+-- Adds one of the amounts of an account to those that find no place in a series.
+local function divert(account, measure, amount)
+  account.diverted = account.diverted or zeros(account.measures)
+  account.diverted[measure] = account.diverted[measure] + amount
+end
+
 local function gather(entry)
-  local account = accounts[entry.number]
-  local measures, amounts = account.measures, unpackAmounts(entry.amounts)
-  account.touched = account.touched or #entry.slots > 0 or entry.diverted ~= ''
-  local diverted = unpackAmounts(entry.diverted)
-  for j = 1, #diverted do
-    account.diverted[j] = account.diverted[j] + diverted[j]
-    account.sum[j] = account.sum[j] + diverted[j]
+  local account = entry.account
+  local at = account.measures == 2 and gatherPairs(entry, account) or gatherRows(entry, account)
+  account.touched = account.touched or #entry.slots > 0 or entry.overflows
+  if entry.overflows then
+    for j = 1, account.measures do
+      local amount = unpackStruct('<d', amountColumn, at + 8 * j - 8)
+      divert(account, j, amount)
+      account.sum[j] = account.sum[j] + amount
+    end
   end
   if entry.unattributed ~= '' then
     account.unattributed = addNamed(account.unattributed or {}, entry.unattributed)
   end
-  local slots, added, sums, sum = entry.slots, account.added, account.amounts, account.sum
-  local count = #added
-  for i = 1, #slots do
-    local base, from = (slots[i] - 1) * measures, (i - 1) * measures
-    if not sums[base + 1] then
-      count = count + 1
-      added[count] = slots[i]
-      for j = 1, measures do
-        sums[base + j] = amounts[from + j]
-      end
-    else
-      for j = 1, measures do
-        sums[base + j] = sums[base + j] + amounts[from + j]
-      end
-    end
-    for j = 1, measures do
-      sum[j] = sum[j] + amounts[from + j]
-    end
-  end
 end
 
-for i = 1, #sections do
-  for _, entry in ipairs(sections[i].reply and {} or sections[i].entries) do
-    nameSeries(entry)
+for i = 1, sectionCount do
+  local entries = sections[i].reply and NONE or sections[i].entries
+  for j = 1, #entries do
+    nameSeries(entries[j])
   end
 end
-for i = 1, #accounts do
-  local account = accounts[i]
-  if account.exists then
-    account.stored = readInChunks('HMGET', account.seriesKey, account.ids)
-  end
+for i = 1, accountCount do
+  readStored(accounts[i])
 end
-for i = 1, #sections do
+for i = 1, sectionCount do
   local section = sections[i]
   if not section.reply then
-    local reply = { 5, section.marker }
-    for _, entry in ipairs(section.entries) do
-      readKeys(entry)
-      local missing = missingIds(entry)
+    local reply, entries = { 5, section.marker }, section.entries
+    for j = 1, #entries do
+      local missing = entries[j].account.hasUnknown and missingIds(entries[j]) or ''
       if missing ~= '' then
-        reply[#reply + 1] = entry.number
+        reply[#reply + 1] = entries[j].number
         reply[#reply + 1] = missing
       end
     end
     if #reply == 2 then
       reply = { 1, section.to }
-      for _, entry in ipairs(section.entries) do
-        gather(entry)
+      for j = 1, #entries do
+        gather(entries[j])
       end
     end
     section.reply = reply
@@ -278,15 +297,15 @@ end
 
 local function findPlace(account)
   local tracker = trackers[account.tracker]
-  if account.place == 'bounded' then
+  if account.place == BOUNDED then
     tracker.tenants = tracker.tenants or tonumber(redis.call('HGET', KEYS[1], tracker.field) or 0)
-    account.refused = tracker.tenants >= tonumber(ARGV[3])
+    account.refused = tracker.tenants >= places
     if not account.refused then
       tracker.tenants = tracker.tenants + 1
       tracker.counts = true
     end
   else
-    account.refused = account.place == 'never'
+    account.refused = account.place == NEVER
   end
 end
 
@@ -298,7 +317,8 @@ end
 local rowsLeft = SWEEP_ROWS
 local function sweep(account, wanted)
   local rounds = account.cursor == '0' and 1 or 2
-  local isSwept = {}
+  local isSwept, retiring = {}, zeros(account.measures)
+  account.swept, account.retiring, account.hasSwept = {}, retiring, true
   while rounds > 0 and rowsLeft > 0 and #account.swept < wanted do
     local scan = redis.call('HSCAN', account.seriesKey, account.cursor, 'COUNT', SWEEP_STEP)
     local rows = scan[2]
@@ -307,13 +327,13 @@ local function sweep(account, wanted)
       if #packed ~= account.bytes then
         return cannotRead(account, packed)
       end
-      local stale = seconds(shard) - struct.unpack('<I4', packed) > account.staleS
+      local stale = nowS - unpackStruct('<I4', packed) > account.staleS
       if stale and not account.slots[id] and not isSwept[id] then
         isSwept[id] = true
         account.swept[#account.swept + 1] = id
-        local amounts = { struct.unpack(account.packing, packed) }
+        local amounts = { unpackStruct(account.packing, packed) }
         for j = 1, account.measures do
-          account.retired[j] = account.retired[j] + amounts[2 + j]
+          retiring[j] = retiring[j] + amounts[2 + j]
         end
       end
     end
@@ -325,13 +345,14 @@ local function sweep(account, wanted)
   end
 end
 
--- The rows of series that are stored already, with what is added to them; the others are answered.
+-- The rows of series that are stored already, with what is added to them; the slots of the others are answered.
 local function refreshKnown(account)
-  local rows, count, unknown, now = account.rows, 0, {}, seconds(shard)
-  local ids, stored, amounts = account.ids, account.stored, account.amounts
+  local rows, count, unknown = account.rows, 0, {}
+  local added, ids, stored, amounts = account.added, account.ids, account.stored, account.amounts
   local packing, bytes, measures = account.packing, account.bytes, account.measures
-  for _, slot in ipairs(account.added) do
-    local packed, base = stored[slot], (slot - 1) * measures
+  for i = 1, #added do
+    local slot = added[i]
+    local packed = stored[slot]
     if not packed then
       unknown[#unknown + 1] = slot
     elseif #packed ~= bytes then
@@ -341,10 +362,10 @@ local function refreshKnown(account)
       if measures == 2 then
         -- What nearly all are, without a table for each.
         local _, born, first, second = unpackStruct(packing, packed)
-        rows[count + 2] = packStruct(packing, now, born, first + amounts[base + 1], second + amounts[base + 2])
+        rows[count + 2] = packStruct(packing, nowS, born, first + amounts[slot + slot - 1], second + amounts[slot + slot])
       else
-        local row = { unpackStruct(packing, packed) }
-        row[1] = now
+        local row, base = { unpackStruct(packing, packed) }, (slot - 1) * measures
+        row[1] = nowS
         for j = 1, measures do
           row[2 + j] = row[2 + j] + amounts[base + j]
         end
@@ -357,29 +378,51 @@ local function refreshKnown(account)
 end
 
 local function create(account, slot)
-  local base = (slot - 1) * account.measures
+  local base, rows, labels = (slot - 1) * account.measures, account.rows, account.labels
   local born = math.floor(shard.counter / 1e6)
-  account.rows[#account.rows + 1] = account.ids[slot]
-  account.rows[#account.rows + 1] =
-    struct.pack(account.packing, seconds(shard), born, unpack(account.amounts, base + 1, base + account.measures))
-  account.labels[#account.labels + 1] = account.ids[slot]
-  account.labels[#account.labels + 1] = account.keys[slot]
+  rows[#rows + 1] = account.ids[slot]
+  rows[#rows + 1] =
+    packStruct(account.packing, nowS, born, unpack(account.amounts, base + 1, base + account.measures))
+  labels[#labels + 1] = account.ids[slot]
+  labels[#labels + 1] = account.keys[slot]
 end
 
 local function overflow(account, slot)
+  local base = (slot - 1) * account.measures
   account.overflowed[#account.overflowed + 1] = account.ids[slot]
   for j = 1, account.measures do
-    account.diverted[j] = account.diverted[j] + account.amounts[(slot - 1) * account.measures + j]
+    divert(account, j, account.amounts[base + j])
   end
+end
+
+-- Unknown series, by slot: created while there is room, after a sweep where there is too little.
+local function admit(account, unknown)
+  account.labels, account.overflowed, account.hasAdmitted = {}, {}, true
+  local wanted = account.live + #unknown - account.limit
+  local broken
+  if wanted > 0 and account.limit > 0 and account.live > 0 then
+    broken = sweep(account, wanted)
+  end
+  account.live = account.live - #account.swept
+  for i = 1, #unknown do
+    if account.live < account.limit then
+      create(account, unknown[i])
+      account.live, account.admissions = account.live + 1, account.admissions + 1
+    else
+      overflow(account, unknown[i])
+    end
+  end
+  return broken
 end
 
 local function settleSeries(account)
   account.packing = '<I4I4' .. string.rep('d', account.measures)
   account.bytes = 8 + 8 * account.measures
-  account.rows, account.labels = {}, {}
+  account.rows, account.labels = {}, NONE
   if account.refused then
-    for _, slot in ipairs(account.added) do
-      overflow(account, slot)
+    account.overflowed = {}
+    for i = 1, #account.added do
+      overflow(account, account.added[i])
     end
     return nil
   end
@@ -387,55 +430,31 @@ local function settleSeries(account)
   if broken then
     return broken
   end
-  local wanted = account.live + #unknown - account.limit
-  if #unknown > 0 and wanted > 0 and account.limit > 0 and account.live > 0 then
-    broken = sweep(account, wanted)
+  if #unknown > 0 then
+    return admit(account, unknown)
   end
-  account.live = account.live - #account.swept
-  for _, slot in ipairs(unknown) do
-    if account.live < account.limit then
-      create(account, slot)
-      account.live, account.admissions = account.live + 1, account.admissions + 1
-    else
-      overflow(account, slot)
-    end
-  end
-  return broken
 end
 
--- The account's sketch of what overflowed, with the marks of this call. As withMarks of demand.ts does it.
-local function noteDemand(account)
-  local now, width, bytes = seconds(shard), math.max(1, math.ceil(account.staleS / 4)), 4 + REGISTERS
-  local stored = account.exists and redis.call('HGET', account.totalsKey, 'demand') or ''
-  local windows = {}
-  for at = 1, #stored - bytes + 1, bytes do
-    if unpackStruct('<I4', stored, at) > now - account.staleS - width then
-      windows[#windows + 1] = sub(stored, at, at + bytes - 1)
-    end
+local function addTo(vector, amounts)
+  for j = 1, #amounts do
+    vector[j] = vector[j] + amounts[j]
   end
-  local last = windows[#windows]
-  if not last or now - unpackStruct('<I4', last) >= width then
-    last = packStruct('<I4', now) .. string.rep('\0', REGISTERS)
-    windows[#windows + 1] = last
-  end
-  local registers = { string.byte(last, 5, bytes) }
-  for at = 1, #account.demand - 1, 2 do
-    local mark = unpackStruct('<I2', account.demand, at)
-    local register, rank = math.floor(mark / 64) + 1, mark % 64
-    registers[register] = math.max(registers[register], rank)
-  end
-  windows[#windows] = sub(last, 1, 4) .. string.char(unpack(registers))
-  account.sketch = table.concat(windows, '', math.max(1, #windows - WINDOWS + 1))
+  return vector
 end
 
 -- Every other sum is a part of a total.
 local function addTotals(account, heir)
+  addTo(heir.total, account.sum)
   for j = 1, account.measures do
-    heir.total[j] = heir.total[j] + account.sum[j]
-    heir.overflow[j] = heir.overflow[j] + account.diverted[j]
     if heir.total[j] > MAX_AMOUNT then
       return 'a total of ' .. heir.member .. ' would pass 2^53 - 1'
     end
+  end
+  if account.diverted then
+    heir.overflow = addTo(heir.overflow or parseVector(heir.overflowText), account.diverted)
+  end
+  if account.hasSwept then
+    heir.retired = addTo(heir.retired or parseVector(heir.retiredText), account.retiring)
   end
   if account.unattributed then
     heir.named = formatNamed(addNamed(addNamed({}, heir.named), formatNamed(account.unattributed)))
@@ -451,7 +470,7 @@ local function heirOf(account)
   local heir = trackers[account.tracker]
   if not heir.touched then
     heir.touched, heir.measures = true, account.measures
-    local broken = readTotals(heir, scores[#accounts + account.tracker] ~= false)
+    local broken = readTotals(heir, scores[accountCount + account.tracker] ~= false)
     if broken then
       return nil, broken
     end
@@ -459,7 +478,7 @@ local function heirOf(account)
   return heir
 end
 
-for i = 1, #accounts do
+for i = 1, accountCount do
   local account = accounts[i]
   if account.touched then
     if not account.exists then
@@ -471,26 +490,26 @@ for i = 1, #accounts do
       return { -2, broken }
     end
     if account.demand ~= '' and not account.refused then
-      noteDemand(account)
+      noteDemand(account, nowS)
     end
   end
 end
 
 -- 5. The writes. The first of them needs memory.
 
-local meta = { 'counter', text(shard.counter), 'clock', text(shard.clock), 'called', text(shard.now) }
+local meta = { 'counter', counterText, 'clock', text(shard.clock), 'called', text(shard.now) }
 local moved = {}
-for i = 1, #sections do
+for i = 1, sectionCount do
   local section = sections[i]
   if section.reply[1] == 1 and section.to > section.from then
     moved[#moved + 1] = section.field
     moved[#moved + 1] = text(section.to)
     if section.replay then
-      meta[7], meta[8] = 'replayed', text(shard.counter)
+      meta[7], meta[8] = 'replayed', counterText
     end
   end
 end
-for i = 1, #trackers do
+for i = 1, trackerCount do
   if trackers[i].counts then
     meta[#meta + 1] = trackers[i].field
     meta[#meta + 1] = text(trackers[i].tenants)
@@ -499,18 +518,34 @@ end
 redis.call('HSET', KEYS[1], unpack(meta))
 inChunks('HSET', KEYS[2], moved)
 
-local changed = {}
+local changed, nowText = {}, text(nowS)
+-- Of an account that was there, only what may have changed.
 local function writeTotals(account)
-  redis.call('HSET', account.totalsKey, 'total', formatVector(account.total), 'overflow', formatVector(account.overflow),
-    'retired', formatVector(account.retired), 'admissions', text(account.admissions), 'changed', text(seconds(shard)),
-    'cursor', account.cursor)
+  local fields = { 'total', formatVector(account.total), 'changed', nowText }
+  local function set(field, value)
+    fields[#fields + 1] = field
+    fields[#fields + 1] = value
+  end
+  if account.overflow then
+    set('overflow', formatVector(account.overflow))
+  end
+  if account.retired then
+    set('retired', formatVector(account.retired))
+  end
+  if account.hasAdmitted or not account.exists then
+    set('admissions', text(account.admissions))
+  end
+  if account.hasSwept or not account.exists then
+    set('cursor', account.cursor)
+  end
   if account.writesNamed then
-    redis.call('HSET', account.totalsKey, 'unattributed', account.named)
+    set('unattributed', account.named)
   end
   if account.sketch then
-    redis.call('HSET', account.totalsKey, 'demand', account.sketch)
+    set('demand', account.sketch)
   end
-  changed[#changed + 1] = text(shard.counter)
+  redis.call('HSET', account.totalsKey, unpack(fields))
+  changed[#changed + 1] = counterText
   changed[#changed + 1] = account.member
 end
 
@@ -525,12 +560,12 @@ local function writeAccount(account)
   writeTotals(account)
 end
 
-for i = 1, #accounts do
+for i = 1, accountCount do
   if accounts[i].touched and not accounts[i].refused then
     writeAccount(accounts[i])
   end
 end
-for i = 1, #trackers do
+for i = 1, trackerCount do
   if trackers[i].touched then
     writeTotals(trackers[i])
   end
@@ -539,12 +574,13 @@ inChunks('ZADD', KEYS[3], changed)
 
 -- 6. The answer.
 
-local answers = { {}, {} }
-for i = 1, #sections do
-  answers[1][i] = sections[i].reply
+local replies, numbers, overflowed = {}, {}, {}
+for i = 1, sectionCount do
+  replies[i] = sections[i].reply
 end
-for i = 1, #accounts do
+for i = 1, accountCount do
   local account = accounts[i]
-  answers[2][i] = { account.live, account.admissions, table.concat(account.overflowed), account.refused and 1 or 0 }
+  numbers[i] = packStruct('<dddd', account.live, account.admissions, account.refused and 1 or 0, #account.overflowed)
+  overflowed[i] = table.concat(account.overflowed)
 end
-return { 1, shard.life, text(shard.counter), answers[1], answers[2] }
+return { 1, shard.life, counterText, replies, table.concat(numbers), table.concat(overflowed) }

@@ -57,11 +57,18 @@ local function openShard()
   }
 end
 
--- All values of `redis.call(command, key, ...)`, a number at a time that unpack can take.
+-- Arguments of one call from here: more than unpack can take fail, and beyond a thousand each of them costs more.
+local CHUNK = 1000
+
+-- All values of `redis.call(command, key, ...)`.
 local function readInChunks(command, key, arguments)
+  local count = #arguments
+  if count > 0 and count <= CHUNK then
+    return redis.call(command, key, unpack(arguments))
+  end
   local values = {}
-  for first = 1, #arguments, 4000 do
-    local part = redis.call(command, key, unpack(arguments, first, math.min(first + 3999, #arguments)))
+  for first = 1, count, CHUNK do
+    local part = redis.call(command, key, unpack(arguments, first, math.min(first + CHUNK - 1, count)))
     for i = 1, #part do
       values[first + i - 1] = part[i]
     end
@@ -71,7 +78,7 @@ end
 
 -- Runs `redis.call(command, key, ...)` with all of `arguments`, an even number at a time.
 local function inChunks(command, key, arguments)
-  for first = 1, #arguments, 4000 do
-    redis.call(command, key, unpack(arguments, first, math.min(first + 3999, #arguments)))
+  for first = 1, #arguments, CHUNK do
+    redis.call(command, key, unpack(arguments, first, math.min(first + CHUNK - 1, #arguments)))
   end
 end
