@@ -8,6 +8,9 @@ import { labelValue, MISSING, significantBytes } from './label-value.ts';
 /** The number of no value at all. */
 export const NO_VALUE = 0;
 
+/** A power of two. */
+const RECENT_VALUES = 1024;
+
 export class ValueTable {
   /** Kept for its values by others, who add what they take. */
   derivedBytes = 0;
@@ -24,6 +27,8 @@ export class ValueTable {
   #bytes = Buffer.alloc(1024);
   /** Open addressing by linear steps; 0 is free. A power of two, at most half full. */
   #places = new Uint32Array(128);
+  /** The value met last of those alike in length and a few bytes, or 0: most values are found by a look at it. */
+  readonly #recent = new Uint32Array(RECENT_VALUES);
 
   /** `seed`: two secret numbers. Clients choose values, and must not be able to make them collide. */
   constructor(maxLabelBytes: number, seed: readonly [number, number]) {
@@ -40,13 +45,23 @@ export class ValueTable {
       this.#ends.byteLength +
       this.#hashes.byteLength +
       this.#bytes.byteLength +
-      this.#places.byteLength
+      this.#places.byteLength +
+      this.#recent.byteLength
     );
   }
 
   /** The number of the value of that kind whose payload is [start, end) of `bytes`. Copies what it keeps. */
   intern(kind: number, bytes: Buffer, start: number, end: number): number {
     const stop = kind === STRING && end - start > this.#maxBytes ? start + this.#maxBytes : end;
+    const alike = start < stop ? likeness(bytes, start, stop) : 0;
+    const recent = this.#recent[alike]!;
+    if (recent !== 0 && this.#same(recent, kind, bytes, start, stop)) return recent;
+    const id = this.#find(kind, bytes, start, stop);
+    this.#recent[alike] = id;
+    return id;
+  }
+
+  #find(kind: number, bytes: Buffer, start: number, stop: number): number {
     const hash = this.#hash(kind, bytes, start, stop);
     const places = this.#places;
     const mask = places.length - 1;
@@ -158,4 +173,15 @@ export class ValueTable {
     }
     return v1 ^ v3;
   }
+}
+
+/** Not secret: whoever makes values alike has the hash computed for each of them, as if there were no recent ones. */
+function likeness(bytes: Buffer, start: number, end: number): number {
+  const length = end - start;
+  const mixed =
+    Math.imul(
+      bytes[end - 1]! ^ (bytes[start + (length >> 1)]! << 8) ^ (bytes[start + (length >> 2)]! << 16),
+      0x9e3779b1,
+    ) ^ Math.imul(bytes[start + length - (length >> 2) - 1]! ^ (length << 8), 0x85ebca6b);
+  return mixed >>> 22;
 }

@@ -79,6 +79,7 @@ const FETCH_BYTES = 64 * 1024;
 
 const NOTHING = Buffer.alloc(0);
 const REQUEST_TAG = 1 * 8 + LEN;
+const RESOURCE_ATTRIBUTE_TAG = 1 * 8 + LEN;
 const SPAN_ATTRIBUTE_TAG = 9 * 8 + LEN;
 const KEY_TAG = 1 * 8 + LEN;
 const VALUE_TAG = 2 * 8 + LEN;
@@ -201,9 +202,19 @@ export class Scanner {
     return true;
   }
 
+  /** Attributes with a length of one byte are taken here, everything else by the general way. */
   #resourceFields(start: number, end: number): boolean {
     const wire = this.#wire;
+    const bytes = wire.bytes;
     for (let at = start; at < end; ) {
+      if (bytes[at] === RESOURCE_ATTRIBUTE_TAG && at + 1 < end) {
+        const next = at + 2 + bytes[at + 1]!;
+        if (next - at < 0x82 && next <= end) {
+          if (!this.#keyValue(at + 2, next, this.#resourceKeys, this.#resource)) return false;
+          at = next;
+          continue;
+        }
+      }
       const action = wire.field(at, end, RESOURCE_FIELDS);
       if (action === REFUSED) return false;
       const stop = wire.stop;

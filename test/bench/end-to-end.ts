@@ -34,7 +34,12 @@ export async function rows(options: { readonly corpus?: string; readonly quick?:
         ? []
         : [
             { name: 'records of 1.4 kB', records: small, codec: 'none' as const, times: 36 },
-            ...(['gzip', 'snappy', 'lz4', 'zstd'] as const).map((codec) => ({ name: codec, records, codec, times: 12 })),
+            ...(['gzip', 'snappy', 'lz4', 'zstd'] as const).map((codec) => ({
+              name: codec,
+              records,
+              codec,
+              times: 12,
+            })),
           ]),
     ];
     const found: BenchRow[] = [];

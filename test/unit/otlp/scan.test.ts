@@ -88,6 +88,7 @@ test.each([
   ["a schema registry's frame", '00000000010a00', 'not_otlp at 0'],
   ['a length beyond the record', '0a05 1200', 'truncated at 0'],
   ['a length beyond its message', '0a04 1205 0000', 'truncated at 2'],
+  ['an attribute beyond its resource', '0a0b 0a04 0a050a00 1a03 616263', 'truncated at 4'],
   ['a length one byte beyond', '0a02 1201', 'truncated at 2'],
   ['a length one byte beyond, with bytes', '0a03 120200', 'truncated at 2'],
   ['a number one byte beyond', '0a05 c53e 000000', 'truncated at 2'],
