@@ -14,6 +14,11 @@ export type Codec = {
   compress(plain: Buffer): Promise<Buffer>;
   /** Rejects with `Undecodable`: `corrupt`, or `too_large` where more than `maxBytes` would come out. */
   decompress(packed: Buffer, maxBytes: number): Promise<Buffer>;
+  /**
+   * The same in another thread, for who has something else to do meanwhile; `packed` must stay as it is until then. Null
+   * where that does not pay, or is not to be had.
+   */
+  decompressAside?(packed: Buffer, maxBytes: number): Promise<Buffer> | null;
 };
 
 /**
@@ -57,7 +62,26 @@ type Inflater = {
   readonly guess: (packed: Buffer) => number;
 };
 
-const inflate = async ({ name, now, later, guess }: Inflater, packed: Buffer, maxBytes: number): Promise<Buffer> => {
+/** What unfolds into less has come out here before another thread would have begun. */
+const ASIDE_BYTES = 128 << 10;
+
+const inflateAside = (inflater: Inflater, packed: Buffer, maxBytes: number): Promise<Buffer> | null => {
+  const guessed = inflater.guess(packed);
+  // Of large ones one in memory is enough.
+  if (guessed < ASIDE_BYTES || guessed >= AT_ONCE_BYTES) return null;
+  return inflateLater(inflater, packed, { chunkSize: guessed + 1, maxOutputLength: maxBytes });
+};
+
+const inflateLater = async ({ name, later }: Inflater, packed: Buffer, options: ZlibOptions): Promise<Buffer> => {
+  try {
+    return await later(packed, options);
+  } catch (cause) {
+    throw isTooLarge(cause) ? tooLarge(name, options.maxOutputLength, cause) : corrupt(name, cause);
+  }
+};
+
+const inflate = async (inflater: Inflater, packed: Buffer, maxBytes: number): Promise<Buffer> => {
+  const { name, now, guess } = inflater;
   const guessed = guess(packed);
   const mostNow = Math.min(maxBytes, AT_ONCE_BYTES);
   if (guessed < mostNow) {
@@ -68,11 +92,7 @@ const inflate = async ({ name, now, later, guess }: Inflater, packed: Buffer, ma
       if (!isTooLarge(cause)) throw corrupt(name, cause);
     }
   }
-  try {
-    return await later(packed, { chunkSize: chunkFor(packed.length), maxOutputLength: maxBytes });
-  } catch (cause) {
-    throw isTooLarge(cause) ? tooLarge(name, maxBytes, cause) : corrupt(name, cause);
-  }
+  return inflateLater(inflater, packed, { chunkSize: chunkFor(packed.length), maxOutputLength: maxBytes });
 };
 
 const isTooLarge = (cause: unknown): boolean => (cause as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE';
@@ -95,6 +115,7 @@ const gzipCodec: Codec = {
   name: 'gzip',
   compress: (plain) => gzip(plain, { chunkSize: chunkFor(plain.length / 4) }),
   decompress: (packed, maxBytes) => inflate(gunzipper, packed, maxBytes),
+  decompressAside: (packed, maxBytes) => inflateAside(gunzipper, packed, maxBytes),
 };
 
 /** Streams, which is what clients write, do not say their size. */
@@ -114,6 +135,7 @@ const zstdCodec: Codec = {
   name: 'zstd',
   compress: (plain) => zstdCompress(plain, { chunkSize: chunkFor(plain.length / 4) }),
   decompress: (packed, maxBytes) => inflate(unzstd, packed, maxBytes),
+  decompressAside: (packed, maxBytes) => inflateAside(unzstd, packed, maxBytes),
 };
 
 /**

@@ -7,9 +7,10 @@ import { Rebalancing, Undecodable } from './errors.ts';
 import { type HeldPartition, partitionKey } from './held.ts';
 import { rateLimit, type SourceLogger } from './log-bridge.ts';
 import type { BatchControl, SourceHandler, SourceRecord, TopicPartition } from './port.ts';
-import { abortedFilter, cutBatches, type Unpacked, unpackRecords } from './record-batch.ts';
+import { abortedFilter, type BatchFrame, cutBatches, type Unpacked, unpackRecords } from './record-batch.ts';
 import type { FetchedPartition } from './requests.ts';
 import type { SourceTrouble } from './trouble.ts';
+import { UnfoldAhead } from './unfold-ahead.ts';
 
 export type HandOverOptions = {
   readonly handler: Pick<SourceHandler, 'batch'>;
@@ -39,6 +40,7 @@ const SAY_AGAIN_MS = 30_000;
 export class HandOver {
   readonly #options: HandOverOptions;
   readonly #fail: (error: unknown) => void;
+  readonly #ahead: UnfoldAhead;
   readonly #say = rateLimit(SAY_AGAIN_MS, () => performance.now());
   #isStopped = false;
 
@@ -46,6 +48,7 @@ export class HandOver {
   constructor(options: HandOverOptions, fail: (error: unknown) => void) {
     this.#options = options;
     this.#fail = fail;
+    this.#ahead = new UnfoldAhead(options.maxBatchBytes);
   }
 
   stop(): void {
@@ -85,6 +88,14 @@ export class HandOver {
 
   async #handOver(request: Request, fetched: FetchedPartition): Promise<void> {
     const frames = cutBatches(fetched.records);
+    try {
+      await this.#handOverAll(request, fetched, frames);
+    } finally {
+      await this.#ahead.drop(frames);
+    }
+  }
+
+  async #handOverAll(request: Request, fetched: FetchedPartition, frames: readonly BatchFrame[]): Promise<void> {
     const isVoid = abortedFilter(fetched.aborted);
     let from = request.offset;
     let next = from;
@@ -106,13 +117,15 @@ export class HandOver {
       await new Promise((resolve) => setImmediate(resolve));
       return taken;
     };
-    for (const frame of frames) {
+    for (const [i, frame] of frames.entries()) {
       const isOutOfSight = isVoid(frame);
+      const unfolding = this.#ahead.take(frame);
+      if (frame.lastOffset < from || isOutOfSight) await unfolding?.then(release, () => {});
       if (frame.lastOffset < from) continue;
       if (!isOutOfSight) {
         let decoded: Unpacked;
         try {
-          decoded = await unpackRecords(frame, from, this.#options.maxBatchBytes);
+          decoded = await unpackRecords(frame, from, this.#options.maxBatchBytes, unfolding);
         } catch (error) {
           // What lies before it is good; only then is it the next thing to fetch.
           if (await deliver()) throw error;
@@ -125,7 +138,9 @@ export class HandOver {
         }
       }
       next = frame.lastOffset + 1;
-      if (bytes >= HAND_OVER_BYTES && !(await deliver())) return;
+      this.#ahead.begin(frames[i + 1]);
+      const isWorthWhile = bytes >= HAND_OVER_BYTES || this.#ahead.has(frames[i + 1]);
+      if (isWorthWhile && !(await deliver())) return;
     }
     await deliver();
   }

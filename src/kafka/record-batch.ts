@@ -96,11 +96,23 @@ const readFrame = (set: Buffer, at: number, end: number): BatchFrame => {
 /** `memory`: what the records are slices of, if it is their own, and not that of the fetch; `release` (codecs.ts) frees it. */
 export type Unpacked = { readonly records: SourceRecord[]; readonly memory: Buffer | null };
 
-/** As `decodeRecords`, for those who know when nobody looks at the records any more. */
-export const unpackRecords = async (frame: BatchFrame, from: number, maxBytes: number): Promise<Unpacked> => {
-  const body = await unpack(frame, maxBytes);
+/**
+ * As `decodeRecords`, for those who know when nobody looks at the records any more. `unfolding`: what `unfoldAside` made
+ * of this batch.
+ */
+export const unpackRecords = async (
+  frame: BatchFrame,
+  from: number,
+  maxBytes: number,
+  unfolding: Promise<Buffer> | null = null,
+): Promise<Unpacked> => {
+  const body = await (unfolding ?? unpack(frame, maxBytes));
   return { records: readRecords(body, frame, from), memory: body === frame.body ? null : body };
 };
+
+/** Begins to unfold a batch in another thread, for `unpackRecords`; null where it is to be done at its turn. */
+export const unfoldAside = (frame: BatchFrame, maxBytes: number): Promise<Buffer> | null =>
+  CODECS.get(codecOf(frame))?.decompressAside?.(frame.body, maxBytes) ?? null;
 
 /** The records of a batch at `from` or behind it. Buffers are slices of `frame.body`, or of what was decompressed. */
 export const decodeRecords = async (frame: BatchFrame, from: number, maxBytes: number): Promise<SourceRecord[]> =>
