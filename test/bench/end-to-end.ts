@@ -38,7 +38,7 @@ export async function rows(options: { readonly corpus?: string; readonly quick?:
               name: codec,
               records,
               codec,
-              times: 12,
+              times: 8,
             })),
           ]),
     ];
