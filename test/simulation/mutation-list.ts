@@ -247,8 +247,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     what: 'what was diverted is not among what has no value for a dimension',
     file: 'src/ledger/sections.ts',
-    from: 'new Map(divertedGaps?.get(account))',
-    to: 'new Map<number, number>()',
+    from: 'diverted === undefined ? null : new Map(diverted)',
+    to: 'null as Map<number, number> | null',
     test: 'test/unit/ledger/admission.test.ts',
   },
   {
@@ -435,7 +435,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     what: 'Redis: the limit is off by one',
-    file: `${LUA}commit.lua`,
+    file: `${LUA}settle.lua`,
     from: 'if account.live < account.limit then',
     to: 'if account.live <= account.limit then',
     only: 'test',
@@ -443,7 +443,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     what: 'Redis: a sweep takes series of the call itself',
-    file: `${LUA}commit.lua`,
+    file: `${LUA}settle.lua`,
     from: 'if stale and not account.slots[id] and not isSwept[id] then',
     to: 'if stale and not isSwept[id] then',
     only: 'test',
@@ -458,9 +458,17 @@ export const MUTATIONS: readonly Mutation[] = [
     test: CONTRACT,
   },
   {
+    what: 'Redis: what an entry has in overflow is read as the amounts of the next one',
+    file: `${LUA}columns.lua`,
+    from: '8 * account.measures * (count + overflow)',
+    to: '8 * account.measures * count',
+    only: 'test',
+    test: CONTRACT,
+  },
+  {
     what: 'Redis: a replay is not noted',
     file: `${LUA}commit.lua`,
-    from: "meta[7], meta[8] = 'replayed', text(shard.counter)",
+    from: "meta[7], meta[8] = 'replayed', counterText",
     to: 'meta[1] = meta[1]',
     only: 'test',
     test: CONTRACT,

@@ -3,7 +3,7 @@
 local unpackStruct, packStruct, sub = struct.unpack, struct.pack, string.sub
 
 local numberColumn, wordColumn, byteColumn, idColumn, amountColumn = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
-local numberAt, wordAt, byteAt, idAt, amountAt = 1, 1, 1, 1, 1
+local numberAt, wordAt, byteAt, amountAt = 1, 1, 1, 1
 
 -- The next numbers, as many as `doubles` has letters; and where they end, which is for no caller.
 local function readNumbers(doubles)
@@ -22,16 +22,26 @@ local function readBytes(length)
   return sub(byteColumn, byteAt - length, byteAt - 1)
 end
 
--- An entry of a section. What it brings stays where it is in the columns until it is known whether that counts.
-local function readEntry(accounts)
-  local number, count, overflows, keysBytes, namesBytes = readNumbers('ddddd')
+-- Entries are numbered through the call, and so are the series that they name, its rows. What is known of them lies in
+-- lists by number, for a table for each would cost more than what it tells. Of entry e:
+--   accountOf[e]; rows rowsBefore[e] + 1 to rowsBefore[e + 1]; amountsAt[e]: where their amounts begin;
+--   overflows[e]: true where amounts of overflow follow; keysAt[e], keysEnd[e], namesOf[e]: nil for none.
+local accountOf, rowsBefore, amountsAt, overflows, keysAt, keysEnd, namesOf = {}, { 0 }, {}, {}, {}, {}, {}
+
+-- The next entry, whose number is `e`. What it brings stays in the columns until it is known whether that counts.
+local function readEntry(e, accounts)
+  local number, count, overflow, keysBytes, namesBytes = readNumbers('ddddd')
   local account = accounts[number]
-  local entry = {
-    number = number, account = account, count = count, overflows = overflows == 1,
-    idsAt = idAt, amountsAt = amountAt, keysAt = byteAt, keysBytes = keysBytes,
-    unattributed = namesBytes > 0 and readWord(namesBytes) or '',
-  }
-  idAt, byteAt = idAt + 16 * count, byteAt + keysBytes
-  amountAt = amountAt + 8 * account.measures * (count + overflows)
-  return entry
+  accountOf[e], rowsBefore[e + 1], amountsAt[e] = account, rowsBefore[e] + count, amountAt
+  amountAt = amountAt + 8 * account.measures * (count + overflow)
+  if overflow == 1 then
+    overflows[e] = true
+  end
+  if keysBytes > 0 then
+    keysAt[e], keysEnd[e] = byteAt, byteAt + keysBytes
+    byteAt = byteAt + keysBytes
+  end
+  if namesBytes > 0 then
+    namesOf[e] = readWord(namesBytes)
+  end
 end

@@ -34,7 +34,6 @@
 
 local MAX_AMOUNT = 9007199254740991
 local MAX_TICK = 60e6
-local SWEEP_ROWS, SWEEP_STEP = 4096, 512
 local NEVER, BOUNDED = 0, 1
 -- Stands for a list that an account does not need. Nothing is ever added to it.
 local NONE = {}
@@ -75,7 +74,7 @@ for i = 1, accountCount do
   local tracker, measures, limit, staleS, place, memberBytes, marksBytes = readNumbers('ddddddd')
   accounts[i] = {
     totalsKey = KEYS[3 * i + 1], seriesKey = KEYS[3 * i + 2], labelsKey = KEYS[3 * i + 3],
-    member = readWord(memberBytes), demand = readBytes(marksBytes),
+    number = i, member = readWord(memberBytes), demand = marksBytes > 0 and readBytes(marksBytes) or nil,
     tracker = tracker, measures = measures, limit = limit, staleS = staleS, place = place,
     -- By slot, a number that each distinct id gets: its id, and what is stored of it.
     ids = {}, slots = {}, stored = NONE,
@@ -104,14 +103,15 @@ end
 
 -- 2. Each section against the stored marker.
 
-local sections, fields = {}, {}
+local sections, fields, entryCount = {}, {}, 0
 for i = 1, sectionCount do
-  local from, to, replay, entryCount, fieldBytes = readNumbers('ddddd')
-  local section = { field = readWord(fieldBytes), from = from, to = to, replay = replay == 1, entries = {} }
-  for j = 1, entryCount do
-    section.entries[j] = readEntry(accounts)
+  local from, to, replay, entries, fieldBytes = readNumbers('ddddd')
+  sections[i] = { field = readWord(fieldBytes), from = from, to = to, replay = replay == 1 }
+  sections[i].first, sections[i].last = entryCount + 1, entryCount + entries
+  for e = entryCount + 1, entryCount + entries do
+    readEntry(e, accounts)
   end
-  sections[i], fields[i] = section, section.field
+  entryCount, fields[i] = entryCount + entries, sections[i].field
 end
 local markers = readInChunks('HMGET', KEYS[2], fields)
 for i = 1, sectionCount do
@@ -126,171 +126,41 @@ end
 
 -- 3. The series that applicable sections name. A section with an unknown one that has no key is not applied.
 
-local function nameSeries(entry)
-  local account = entry.account
-  local ids, slots, ofEntry = account.ids, account.slots, {}
-  local count, at = #ids, entry.idsAt
-  for i = 1, entry.count do
-    local id = sub(idColumn, at, at + 15)
-    at = at + 16
-    local slot = slots[id]
-    if not slot then
-      count = count + 1
-      slot = count
-      ids[slot], slots[id] = id, slot
-    end
-    ofEntry[i] = slot
-  end
-  entry.slots = ofEntry
-end
-
-local function readStored(account)
-  if account.exists then
-    account.stored = readInChunks('HMGET', account.seriesKey, account.ids)
-  end
-  local stored = account.stored
-  for slot = 1, #account.ids do
-    if not stored[slot] then
-      account.hasUnknown = true
-      return
-    end
-  end
-end
-
--- Notes the keys of series that are not stored, and answers the ids of those that came without.
-local function missingIds(entry)
-  local account, slots, hasKey = entry.account, entry.slots, {}
-  local stored, at, stop = account.stored, entry.keysAt, entry.keysAt + entry.keysBytes
-  if account.keys == NONE then
-    account.keys = {}
-  end
-  while at < stop do
-    local i, length, start = unpackStruct('<I4I4', byteColumn, at)
-    if not stored[slots[i]] then
-      hasKey[i] = true
-      account.keys[slots[i]] = sub(byteColumn, start, start + length - 1)
-    end
-    at = start + length
-  end
-  local missing = {}
-  for i = 1, #slots do
-    if not stored[slots[i]] and not hasKey[i] then
-      missing[#missing + 1] = account.ids[slots[i]]
-    end
-  end
-  return table.concat(missing)
-end
-
--- Adds the amounts of "name amount name amount ..." to `sums`: amounts by name, and the names in their order.
-local function addNamed(sums, words)
-  for name, amount in string.gmatch(words, '(%S+) (%d+)') do
-    if not sums[name] then
-      sums[#sums + 1] = name
-    end
-    sums[name] = (sums[name] or 0) + tonumber(amount)
-  end
-  return sums
-end
-
-local function formatNamed(sums)
-  local words = {}
-  for i = 1, #sums do
-    words[i] = sums[i] .. ' ' .. text(sums[sums[i]])
-  end
-  return table.concat(words, ' ')
-end
-
--- Adds what the entry brings for its series, of any number of measures; answers where its amounts end.
-local function gatherRows(entry, account)
-  local measures, at = account.measures, entry.amountsAt
-  local slots, added, sums, sum = entry.slots, account.added, account.amounts, account.sum
-  for i = 1, #slots do
-    local base = (slots[i] - 1) * measures
-    if not sums[base + 1] then
-      added[#added + 1] = slots[i]
-    end
-    for j = 1, measures do
-      local amount = unpackStruct('<d', amountColumn, at)
-      sums[base + j] = (sums[base + j] or 0) + amount
-      sum[j] = sum[j] + amount
-      at = at + 8
-    end
-  end
-  return at
-end
-
--- The same of two measures, which nearly all have, in half the time.
-local function gatherPairs(entry, account)
-  local slots, added, sums, at = entry.slots, account.added, account.amounts, entry.amountsAt
-  local count, firstSum, secondSum = #added, account.sum[1], account.sum[2]
-  for i = 1, #slots do
-    local slot = slots[i]
-    local first, second, after = unpackStruct('<dd', amountColumn, at)
-    local place = slot + slot
-    local before = sums[place - 1]
-    if before then
-      sums[place - 1], sums[place] = before + first, sums[place] + second
-    else
-      count = count + 1
-      added[count] = slot
-      sums[place - 1], sums[place] = first, second
-    end
-    firstSum, secondSum, at = firstSum + first, secondSum + second, after
-  end
-  account.sum[1], account.sum[2] = firstSum, secondSum
-  return at
-end
-
--- Adds one of the amounts of an account to those that find no place in a series.
-local function divert(account, measure, amount)
-  account.diverted = account.diverted or zeros(account.measures)
-  account.diverted[measure] = account.diverted[measure] + amount
-end
-
-local function gather(entry)
-  local account = entry.account
-  local at = account.measures == 2 and gatherPairs(entry, account) or gatherRows(entry, account)
-  account.touched = account.touched or #entry.slots > 0 or entry.overflows
-  if entry.overflows then
-    for j = 1, account.measures do
-      local amount = unpackStruct('<d', amountColumn, at + 8 * j - 8)
-      divert(account, j, amount)
-      account.sum[j] = account.sum[j] + amount
-    end
-  end
-  if entry.unattributed ~= '' then
-    account.unattributed = addNamed(account.unattributed or {}, entry.unattributed)
-  end
-end
+--#include gather.lua
 
 for i = 1, sectionCount do
-  local entries = sections[i].reply and NONE or sections[i].entries
-  for j = 1, #entries do
-    nameSeries(entries[j])
+  local section = sections[i]
+  if not section.reply then
+    for e = section.first, section.last do
+      nameSeries(e)
+    end
   end
 end
 for i = 1, accountCount do
   readStored(accounts[i])
 end
-for i = 1, sectionCount do
-  local section = sections[i]
-  if not section.reply then
-    local reply, entries = { 5, section.marker }, section.entries
-    for j = 1, #entries do
-      local missing = entries[j].account.hasUnknown and missingIds(entries[j]) or ''
-      if missing ~= '' then
-        reply[#reply + 1] = entries[j].number
-        reply[#reply + 1] = missing
-      end
+
+-- What a section lacks, or that it applies.
+local function judge(section)
+  local reply = { 5, section.marker }
+  for e = section.first, section.last do
+    local missing = accountOf[e].hasUnknown and missingIds(e) or ''
+    if missing ~= '' then
+      reply[#reply + 1] = accountOf[e].number
+      reply[#reply + 1] = missing
     end
-    if #reply == 2 then
-      reply = { 1, section.to }
-      for j = 1, #entries do
-        gather(entries[j])
-      end
-    end
-    section.reply = reply
   end
+  if #reply > 2 then
+    return reply
+  end
+  for e = section.first, section.last do
+    gather(e)
+  end
+  return { 1, section.to }
+end
+
+for i = 1, sectionCount do
+  sections[i].reply = sections[i].reply or judge(sections[i])
 end
 
 -- 4. What becomes of each account: a place or none, known series first, then the unknown while there is room.
@@ -309,131 +179,7 @@ local function findPlace(account)
   end
 end
 
-local function cannotRead(account, packed)
-  return 'a series of ' .. account.member .. ' has ' .. #packed .. ' bytes'
-end
-
--- Retires stale series, none that this call names, until `wanted` are free. Goes on where the last sweep stopped.
-local rowsLeft = SWEEP_ROWS
-local function sweep(account, wanted)
-  local rounds = account.cursor == '0' and 1 or 2
-  local isSwept, retiring = {}, zeros(account.measures)
-  account.swept, account.retiring, account.hasSwept = {}, retiring, true
-  while rounds > 0 and rowsLeft > 0 and #account.swept < wanted do
-    local scan = redis.call('HSCAN', account.seriesKey, account.cursor, 'COUNT', SWEEP_STEP)
-    local rows = scan[2]
-    for i = 1, #rows, 2 do
-      local id, packed = rows[i], rows[i + 1]
-      if #packed ~= account.bytes then
-        return cannotRead(account, packed)
-      end
-      local stale = nowS - unpackStruct('<I4', packed) > account.staleS
-      if stale and not account.slots[id] and not isSwept[id] then
-        isSwept[id] = true
-        account.swept[#account.swept + 1] = id
-        local amounts = { unpackStruct(account.packing, packed) }
-        for j = 1, account.measures do
-          retiring[j] = retiring[j] + amounts[2 + j]
-        end
-      end
-    end
-    account.cursor = scan[1]
-    rowsLeft = rowsLeft - #rows / 2
-    if account.cursor == '0' then
-      rounds = rounds - 1
-    end
-  end
-end
-
--- The rows of series that are stored already, with what is added to them; the slots of the others are answered.
-local function refreshKnown(account)
-  local rows, count, unknown = account.rows, 0, {}
-  local added, ids, stored, amounts = account.added, account.ids, account.stored, account.amounts
-  local packing, bytes, measures = account.packing, account.bytes, account.measures
-  for i = 1, #added do
-    local slot = added[i]
-    local packed = stored[slot]
-    if not packed then
-      unknown[#unknown + 1] = slot
-    elseif #packed ~= bytes then
-      return nil, cannotRead(account, packed)
-    else
-      rows[count + 1] = ids[slot]
-      if measures == 2 then
-        -- What nearly all are, without a table for each.
-        local _, born, first, second = unpackStruct(packing, packed)
-        rows[count + 2] = packStruct(packing, nowS, born, first + amounts[slot + slot - 1], second + amounts[slot + slot])
-      else
-        local row, base = { unpackStruct(packing, packed) }, (slot - 1) * measures
-        row[1] = nowS
-        for j = 1, measures do
-          row[2 + j] = row[2 + j] + amounts[base + j]
-        end
-        rows[count + 2] = packStruct(packing, unpack(row, 1, 2 + measures))
-      end
-      count = count + 2
-    end
-  end
-  return unknown
-end
-
-local function create(account, slot)
-  local base, rows, labels = (slot - 1) * account.measures, account.rows, account.labels
-  local born = math.floor(shard.counter / 1e6)
-  rows[#rows + 1] = account.ids[slot]
-  rows[#rows + 1] =
-    packStruct(account.packing, nowS, born, unpack(account.amounts, base + 1, base + account.measures))
-  labels[#labels + 1] = account.ids[slot]
-  labels[#labels + 1] = account.keys[slot]
-end
-
-local function overflow(account, slot)
-  local base = (slot - 1) * account.measures
-  account.overflowed[#account.overflowed + 1] = account.ids[slot]
-  for j = 1, account.measures do
-    divert(account, j, account.amounts[base + j])
-  end
-end
-
--- Unknown series, by slot: created while there is room, after a sweep where there is too little.
-local function admit(account, unknown)
-  account.labels, account.overflowed, account.hasAdmitted = {}, {}, true
-  local wanted = account.live + #unknown - account.limit
-  local broken
-  if wanted > 0 and account.limit > 0 and account.live > 0 then
-    broken = sweep(account, wanted)
-  end
-  account.live = account.live - #account.swept
-  for i = 1, #unknown do
-    if account.live < account.limit then
-      create(account, unknown[i])
-      account.live, account.admissions = account.live + 1, account.admissions + 1
-    else
-      overflow(account, unknown[i])
-    end
-  end
-  return broken
-end
-
-local function settleSeries(account)
-  account.packing = '<I4I4' .. string.rep('d', account.measures)
-  account.bytes = 8 + 8 * account.measures
-  account.rows, account.labels = {}, NONE
-  if account.refused then
-    account.overflowed = {}
-    for i = 1, #account.added do
-      overflow(account, account.added[i])
-    end
-    return nil
-  end
-  local unknown, broken = refreshKnown(account)
-  if broken then
-    return broken
-  end
-  if #unknown > 0 then
-    return admit(account, unknown)
-  end
-end
+--#include settle.lua
 
 local function addTo(vector, amounts)
   for j = 1, #amounts do
@@ -489,7 +235,7 @@ for i = 1, accountCount do
     if broken then
       return { -2, broken }
     end
-    if account.demand ~= '' and not account.refused then
+    if account.demand and not account.refused then
       noteDemand(account, nowS)
     end
   end
