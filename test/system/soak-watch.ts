@@ -55,7 +55,7 @@ export function watchFleet(fleet: Fleet, startMs: number): Watch {
     if (metric === null) return;
     const mb = (name: string, labels = {}) => (metric(name, labels) / 1e6).toFixed(0);
     const young = mb('nodejs_heap_space_size_total_bytes', { space: 'new' });
-    inside = `heap ${mb('nodejs_heap_size_used_bytes')}, young generation ${young}, external ${mb('nodejs_external_memory_bytes')}`;
+    inside = `heap ${mb('nodejs_heap_size_used_bytes')}, young generation ${young}, external ${mb('nodejs_external_memory_bytes')}, tables and pending ${mb('tracetally_pending_bytes')}`;
   };
   const lookAtCounters = async () => {
     const scrapes = fleet.replicas.map((replica) => replica.scrape('/usage_metrics').then(parseExposition, () => []));
