@@ -35,8 +35,8 @@ export const previousLedger = async (): Promise<Previous> =>
 
 type Method = (...args: unknown[]) => unknown;
 
-/** Operations that the previous version has not, or has with less: it takes no note of moves. */
-const isNew = (name: string, previous: object): boolean => !(name in previous) || name === 'move';
+/** Operations that the previous version has not, or has with less: of moves no note, of a take no change counter. */
+const isNew = (name: string, previous: object): boolean => !(name in previous) || name === 'move' || name === 'take';
 
 type OldPage = { readonly totals?: object; readonly demand?: unknown } | null;
 
