@@ -272,8 +272,8 @@ export const MUTATIONS: readonly Mutation[] = [
     to: 'if (this.#shown === null && !reaches(start.markers, floor, commits)) {',
     also: {
       file: READER,
-      from: ' || this.#isBelowFloor(changes.view, commits);',
-      to: ';',
+      from: 'this.#blocked = changes.view.counter < this.#tookAt || this.#isBelowFloor(changes.view, commits);',
+      to: 'this.#blocked = false;',
     },
     publishing: true,
   },
