@@ -2,6 +2,7 @@
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { DISCARD_REASONS, DROP_CAUSES, HOLD_CAUSES, LOOKUP_OUTCOMES, SOURCE_TROUBLES } from '../words/reasons.ts';
 import { type Facade, facade } from './declared.ts';
+import { NEVER_MS, observeLoopLag } from './loop-lag.ts';
 
 const PREFIX = 'tracetally_';
 
@@ -170,7 +171,10 @@ export type SelfMetricsOptions = {
 export const createSelfMetrics = ({ processMetrics }: SelfMetricsOptions): SelfMetrics => {
   const registry = new Registry();
   const listeners: (() => void)[] = [];
-  if (processMetrics) collectDefaultMetrics({ register: registry });
+  if (processMetrics) {
+    collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: NEVER_MS });
+    observeLoopLag(registry);
+  }
   return {
     ...facade(DECLARED, registry),
     contentType: registry.contentType,

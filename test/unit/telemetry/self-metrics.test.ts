@@ -1,7 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from '@jest/globals';
+import { collectDefaultMetrics, Registry } from 'prom-client';
 import { createSelfMetrics, DECLARED } from '../../../src/telemetry/self-metrics.ts';
+import { waitUntil } from '../../support/wait-for.ts';
 
 const src = join(import.meta.dirname, '../../../src');
 const SOURCES = readdirSync(src, { recursive: true, encoding: 'utf8' })
@@ -112,5 +115,30 @@ describe('the exposition', () => {
     const text = await createSelfMetrics({ processMetrics: true }).text();
     expect(text).toContain('process_resident_memory_bytes');
     expect(text).toContain('nodejs_eventloop_lag_seconds');
+  });
+
+  test('tells how late the event loop was since the last exposition, under the names that prom-client has for it', async () => {
+    const own = createSelfMetrics({ processMetrics: true });
+    const lags = async () =>
+      [...(await own.text()).matchAll(/^nodejs_eventloop_lag_(\w+) (\S+)$/gm)].map(([, name, value]) => [
+        name!,
+        Number(value),
+      ]) as [string, number][];
+    expect(Object.fromEntries(await lags())).toMatchObject({ max_seconds: 0, mean_seconds: 0, p99_seconds: 0 });
+    // The first look after an exposition only begins to measure.
+    const busyBetweenLooks = async () => {
+      await sleep(150);
+      const sinceMs = performance.now();
+      while (performance.now() - sinceMs < 300);
+      await sleep(150);
+      return Object.fromEntries(await lags()).max_seconds! > 0.2;
+    };
+    await waitUntil(busyBetweenLooks, { timeoutMs: 20_000, what: 'the lag of the busy wait' });
+    const theirs = new Registry();
+    collectDefaultMetrics({ register: theirs, eventLoopMonitoringPrecision: 1e9 });
+    const names = theirs.getMetricsAsArray().map(({ name }) => name);
+    expect((await lags()).map(([name]) => `nodejs_eventloop_lag_${name}`).sort()).toEqual(
+      names.filter((name) => name.startsWith('nodejs_eventloop_lag_')).sort(),
+    );
   });
 });
