@@ -2,6 +2,7 @@
  * The way to Redis: one server, the master behind Sentinels, or a cluster. It connects again for ever; a command
  * waits a moment for that and then fails. Whatever fails here leaves as one of the ledger's own errors.
  */
+import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ConnectionOptions } from 'node:tls';
 import { Cluster, Redis } from 'ioredis';
@@ -27,6 +28,8 @@ export type Argument = string | number | Buffer;
 /** How long a command waits for a connection that is being made. */
 const CONNECT_WAIT_MS = 2_000;
 const MAX_RETRY_DELAY_MS = 2_000;
+/** What waits for the end of a turn to be written, at most. */
+const HELD_BACK_BYTES = 1 << 16;
 
 export class RedisConnection {
   readonly #client: Redis | Cluster;
@@ -37,6 +40,8 @@ export class RedisConnection {
   /** What the last attempt to connect met. */
   #trouble = '';
   #epoch = 0;
+  /** Those that write at the end of the turn what is asked in it. */
+  #heldBack: readonly Duplex[] = [];
 
   constructor(options: RedisConnectionOptions) {
     const client = options.cluster?.length ? connectCluster(options) : new Redis(serverOptions(options));
@@ -109,6 +114,7 @@ export class RedisConnection {
   async #answered<T>(ask: () => Promise<T>): Promise<T> {
     try {
       await this.#untilReady();
+      this.#holdBack();
       const answer = await ask();
       this.#setUp(true);
       return answer;
@@ -126,6 +132,25 @@ export class RedisConnection {
     this.#waiting.add(goOn);
     await sleep(CONNECT_WAIT_MS, undefined, { signal: timer.signal }).catch(() => {});
     this.#waiting.delete(goOn);
+  }
+
+  /**
+   * What is asked in one turn leaves in one write, in the order in which it was asked: a write costs more than what a
+   * small call takes to be made. What is long enough goes on its way while the turn makes more of it.
+   */
+  #holdBack(): void {
+    if (this.#heldBack.length > 0) {
+      if (this.#heldBack.every(({ writableLength }) => writableLength < HELD_BACK_BYTES)) return;
+      this.#letGo();
+    } else process.nextTick(() => this.#letGo());
+    const clients = this.#client instanceof Cluster ? this.#client.nodes('master') : [this.#client];
+    this.#heldBack = clients.flatMap(({ stream }) => (stream?.writable ? [stream] : []));
+    for (const stream of this.#heldBack) stream.cork();
+  }
+
+  #letGo(): void {
+    for (const stream of this.#heldBack) stream.uncork();
+    this.#heldBack = [];
   }
 
   #setUp(isUp: boolean): void {
