@@ -17,7 +17,8 @@ import { LedgerBroken } from './port.ts';
 /** {format, installation, life, loss, clock, counter, replayed}. */
 export type MetaAnswer = readonly Buffer[];
 export type ViewAnswer = readonly [MetaAnswer, readonly Buffer[]];
-export type ChangesAnswer = readonly [...ViewAnswer, readonly Buffer[]];
+/** The words of a `ViewAnswer`, one a line; members. */
+export type ChangesAnswer = readonly [words: Buffer, members: readonly Buffer[]];
 export type PageAnswer = readonly [
   ...ViewAnswer,
   changedAt: Buffer,
@@ -31,9 +32,14 @@ export type PageAnswer = readonly [
 export type CutAnswer = readonly [...ViewAnswer, moves: readonly Buffer[], accounts: readonly unknown[] | 0];
 
 export const decodeView = ([meta, markers]: readonly [MetaAnswer, readonly Buffer[], ...unknown[]]): ShardView => {
-  const [, , life, loss, clock, counter, replayed] = meta.map(String);
+  return viewOf([...meta.map(String), ...markers.map(String)]);
+};
+
+/** Format, installation, life, loss, clock, counter, replayed, and then markers with their fields. */
+export const viewOf = (words: readonly string[]): ShardView => {
+  const [, , life, loss, clock, counter, replayed] = words;
   const all = new Map<MarkerField, number>();
-  for (let i = 0; i < markers.length; i += 2) all.set(String(markers[i]) as MarkerField, Number(markers[i + 1]));
+  for (let i = 7; i + 1 < words.length; i += 2) all.set(words[i] as MarkerField, Number(words[i + 1]));
   return {
     life: life!,
     counter: Number(counter),

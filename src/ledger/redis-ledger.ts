@@ -27,7 +27,7 @@ import type {
 } from './port.ts';
 import { LEDGER_FORMAT, LedgerBroken, LedgerRefused, LedgerUnavailable, SERIES_ID_BYTES } from './port.ts';
 import type { ChangesAnswer, CutAnswer, MetaAnswer, PageAnswer, ViewAnswer } from './redis-answers.ts';
-import { decodeCut, decodeMembers, decodePage, decodeView } from './redis-answers.ts';
+import { decodeCut, decodeMembers, decodePage, decodeView, viewOf } from './redis-answers.ts';
 import type { CommitAnswer } from './redis-commit.ts';
 import { decodeCommit, encodeCommit } from './redis-commit.ts';
 import type { Argument, RedisConnectionOptions } from './redis-connection.ts';
@@ -36,6 +36,7 @@ import { RedisDocuments } from './redis-documents.ts';
 import { examineServers } from './redis-examine.ts';
 import { claimLedger, firstSightOf, joinLedger } from './redis-identity.ts';
 import { SCRIPTS, type Script } from './redis-scripts.ts';
+import { Together } from './redis-together.ts';
 import { otherFormat, otherInstallation } from './refusals.ts';
 
 export type RedisLedgerOptions = RedisConnectionOptions & {
@@ -62,6 +63,10 @@ export class RedisLedger implements Ledger, LedgerReader, LedgerTools, Leases {
   readonly #prefix: string;
   readonly #keys: LedgerKeys;
   readonly #usesDocuments: boolean;
+  readonly #changes: Together;
+  readonly #renewals: Together;
+  /** What `changes` was last answered of each shard, in words and decoded. */
+  readonly #lastViews: { readonly words: string; readonly view: ShardView }[] = [];
   #installation: string | null = null;
 
   constructor(redis: RedisConnection, keyPrefix: string, usesDocuments = false) {
@@ -69,6 +74,8 @@ export class RedisLedger implements Ledger, LedgerReader, LedgerTools, Leases {
     this.#redis = redis;
     this.#prefix = keyPrefix;
     this.#keys = ledgerKeys(keyPrefix);
+    this.#changes = new Together(redis, SCRIPTS.changes);
+    this.#renewals = new Together(redis, SCRIPTS.renew, () => [LEDGER_FORMAT, this.#claimed()]);
   }
 
   /** What is kept beside the ledger, by the same connection. */
@@ -203,8 +210,18 @@ export class RedisLedger implements Ledger, LedgerReader, LedgerTools, Leases {
   ): Promise<{ readonly view: ShardView; readonly accounts: readonly AccountName[] } | null> {
     checkShard(shard);
     const { meta, markers, tenants } = this.#keys.shard(shard);
-    const answer = (await this.#redis.run(SCRIPTS.changes, [meta, markers, tenants], [since])) as ChangesAnswer | null;
-    return answer && { view: decodeView(this.#ours(answer)), accounts: decodeMembers(answer[2]) };
+    const answer = (await this.#changes.ask([meta, markers, tenants], [since])) as ChangesAnswer | null;
+    return answer && { view: this.#viewOf(shard, String(answer[0])), accounts: decodeMembers(answer[1]) };
+  }
+
+  #viewOf(shard: number, words: string): ShardView {
+    const last = this.#lastViews[shard];
+    const [format, installation] = words.split('\n', 2);
+    this.#checkOurs(format!, installation!);
+    if (last?.words === words) return last.view;
+    const view = viewOf(words.split('\n'));
+    this.#lastViews[shard] = { words, view };
+    return view;
   }
 
   async page(shard: number, account: AccountName, cursor: string | null, count: number): Promise<AccountPage | null> {
@@ -318,7 +335,8 @@ export class RedisLedger implements Ledger, LedgerReader, LedgerTools, Leases {
   async renew(shard: number, token: string, leaseMs: number): Promise<boolean> {
     checkShard(shard);
     const { meta, owner } = this.#keys.shard(shard);
-    return (await this.#write(SCRIPTS.renew, [meta, owner], [token, leaseMs]))?.[1] === 1;
+    const answer = await this.#renewals.ask([meta, owner], [token, leaseMs]);
+    return this.#written(SCRIPTS.renew, answer as unknown[])?.[1] === 1;
   }
 
   async release(shard: number, token: string, to: string | null, leaseMs: number): Promise<void> {
@@ -341,7 +359,10 @@ export class RedisLedger implements Ledger, LedgerReader, LedgerTools, Leases {
   /** Runs a script that opens a shard; null where that has no state. */
   async #write(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown[] | null> {
     const stamped = [LEDGER_FORMAT, this.#claimed(), ...args];
-    const answer = (await this.#redis.run(script, keys, stamped)) as unknown[];
+    return this.#written(script, (await this.#redis.run(script, keys, stamped)) as unknown[]);
+  }
+
+  #written(script: Script, answer: unknown[]): unknown[] | null {
     switch (answer[0]) {
       case 0:
         return null;
@@ -362,9 +383,13 @@ export class RedisLedger implements Ledger, LedgerReader, LedgerTools, Leases {
   /** Before a claim anyone's shard may be read: that is how an operator looks at it. */
   #ours<A extends readonly [MetaAnswer, ...unknown[]]>(answer: A): A {
     const [format, installation] = answer[0].map(String);
-    const isOther = this.#installation !== null && installation !== this.#installation;
-    if (isOther || format !== String(LEDGER_FORMAT)) throw this.#refusal(format!);
+    this.#checkOurs(format!, installation!);
     return answer;
+  }
+
+  #checkOurs(format: string, installation: string): void {
+    const isOther = this.#installation !== null && installation !== this.#installation;
+    if (isOther || format !== String(LEDGER_FORMAT)) throw this.#refusal(format);
   }
 
   #refusal(format: string): LedgerRefused {

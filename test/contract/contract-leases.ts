@@ -102,6 +102,20 @@ export const leaseContract = (given: () => Given): void => {
       expect(await ledger.take(6, 'two', 't1', LONG_MS)).toEqual(taken);
     });
 
+    test('of many shards renewed at once are renewed each for itself', async () => {
+      const { ledger } = given();
+      const shards = Array.from({ length: 40 }, (_, shard) => shard);
+      for (const shard of shards.slice(1)) await begin(ledger, shard);
+      for (const shard of shards) await ledger.take(shard, 'one', `t${shard}`, LONG_MS);
+      const counters = () => Promise.all(shards.map(async (shard) => (await ledger.view(shard))?.counter ?? 0));
+      const before = await counters();
+      const mine = (shard: number) => shard > 0 && shard % 3 !== 0;
+      const renewed = shards.map((shard) => ledger.renew(shard, mine(shard) ? `t${shard}` : 'not mine', LONG_MS));
+      expect(await Promise.all(renewed)).toEqual(shards.map(mine));
+      const after = await counters();
+      expect(after.map((counter, shard) => counter > before[shard]!)).toEqual(shards.map(mine));
+    });
+
     test('changes nothing that is counted', async () => {
       const { ledger } = given();
       await begin(ledger);

@@ -7,6 +7,7 @@ import {
   begin,
   call,
   commit,
+  entry,
   expectConserved,
   field,
   idOf,
@@ -20,6 +21,7 @@ import type { Given } from './ledger-contract.ts';
 
 const a = account('a');
 const b = account('b');
+const MAX_COUNTER = Number.MAX_SAFE_INTEGER;
 
 export const readerContract = (given: () => Given): void => {
   describe('changes', () => {
@@ -39,6 +41,31 @@ export const readerContract = (given: () => Given): void => {
       const answer = (await ledger.changes(SHARD, 0))!;
       expect(answer.view).toEqual(await ledger.view(SHARD));
       expect(answer.view.markers.get(field(0))).toBe(2);
+    });
+
+    test('of many shards asked for at once are of each for itself', async () => {
+      const { ledger } = given();
+      const shards = Array.from({ length: 40 }, (_, shard) => shard);
+      for (const shard of shards.slice(1)) {
+        await begin(ledger, shard);
+        await commit(ledger, call([a], [section(0, 0, shard, [entry(0, { x: [shard, 1] })])], { shard }));
+      }
+      const ask = () => Promise.all(shards.map((shard) => ledger.changes(shard, shard % 2 === 0 ? 0 : MAX_COUNTER)));
+      const first = await ask();
+      expect(first.map((answer) => answer?.view.markers.get(field(0)) ?? 0)).toEqual(shards);
+      expect(first.map((answer) => answer?.accounts.length ?? 0)).toEqual(
+        shards.map((s) => (s > 0 && s % 2 === 0 ? 1 : 0)),
+      );
+      await commit(ledger, call([a], [section(0, 7, 8)], { shard: 7 }));
+      const second = await ask();
+      second.forEach((answer, shard) => {
+        if (shard !== 7) expect(answer).toEqual(first[shard]);
+        else
+          expect([answer!.view.markers.get(field(0)), answer!.view.counter > first[7]!.view.counter]).toEqual([
+            8,
+            true,
+          ]);
+      });
     });
 
     test('tell of a purge and of an account that was removed', async () => {

@@ -359,6 +359,33 @@ describe.each<RedisFlavour>(['redis', 'valkey'])('%s', (flavour) => {
   }, 30_000);
 });
 
+test('a node of a cluster that is taken for a single server is asked about each shard apart', async () => {
+  const node = await startRedis({ flavour: 'redis', config: { 'cluster-enabled': 'yes' } });
+  const admin = new Redis(node.url);
+  const ledger = openRedisLedger({ url: node.url, keyPrefix: 'apart' });
+  try {
+    await admin.call('CLUSTER', 'ADDSLOTSRANGE', 0, 16_383);
+    const isUp = async () => String(await admin.call('CLUSTER', 'INFO')).includes('cluster_state:ok');
+    await waitUntil(isUp, { ...soon, what: 'the cluster of one' });
+    await ledger.claim(IDENTITY);
+    const shards = [1, 2, 3];
+    for (const shard of shards) {
+      await begin(ledger, shard);
+      await ledger.take(shard, 'r', `t${shard}`, 60_000);
+    }
+    for (let i = 0; i < 2; i++) {
+      const changes = await Promise.all([0, ...shards].map((shard) => ledger.changes(shard, 0)));
+      expect(changes.map((answer) => answer?.view.markers.get(field(0)))).toEqual([undefined, 0, 0, 0]);
+      const renewed = shards.map((shard) => ledger.renew(shard, shard === 2 ? 'not mine' : `t${shard}`, 60_000));
+      expect(await Promise.all(renewed)).toEqual([true, false, true]);
+    }
+  } finally {
+    admin.disconnect();
+    await ledger.close();
+    await node.stop();
+  }
+}, 60_000);
+
 test('a server that is not there is not available, and says why', async () => {
   const ledger = openRedisLedger({ url: `redis://127.0.0.1:${await freePort()}`, keyPrefix: 'x' });
   const ups: boolean[] = [];

@@ -1,9 +1,11 @@
 #!lua flags=allow-oom
--- Prolongs a lease.
+-- Prolongs leases of shards.
 --
--- KEYS   1 :meta  2 :owner
--- ARGV   1 format  2 installation  3 token  4 ms
--- Result {1, 1 if the token held it, else 0}
+-- KEYS   of each shard :meta, :owner
+-- ARGV   1 format  2 installation
+--        of each shard token, ms
+-- Result of each shard
+--        {1, 1 if the token held it, else 0}
 --        {0}: no state
 --        {-1, format, installation}: another one's
 -- Guarantee: a lease that ran out is not revived. The change counter moves with each renewal. May run when the server
@@ -11,13 +13,16 @@
 
 --#include shard.lua
 
-local shard, refusal = openShard()
-if not shard then
-  return refusal
+local answers = {}
+for i = 1, #KEYS / 2 do
+  local meta, owner = KEYS[2 * i - 1], KEYS[2 * i]
+  local shard, refusal = openShard(meta)
+  local held = 0
+  if shard and redis.call('GET', owner) == 'held ' .. ARGV[2 * i + 1] then
+    redis.call('PEXPIRE', owner, ARGV[2 * i + 2])
+    redis.call('HSET', meta, 'counter', text(shard.counter))
+    held = 1
+  end
+  answers[i] = refusal or { 1, held }
 end
-if redis.call('GET', KEYS[2]) ~= 'held ' .. ARGV[3] then
-  return { 1, 0 }
-end
-redis.call('PEXPIRE', KEYS[2], ARGV[4])
-redis.call('HSET', KEYS[1], 'counter', text(shard.counter))
-return { 1, 1 }
+return answers

@@ -1,5 +1,5 @@
--- Included by every script that writes a shard. There KEYS[1] is its :meta, ARGV[1] the format that the caller
--- writes, ARGV[2] the caller's installation.
+-- Included by every script that writes a shard. There KEYS[1] is its :meta, or of one that writes several what
+-- `openShard` is given; ARGV[1] the format that the caller writes, ARGV[2] the caller's installation.
 
 -- The only way from a number to text: `..` and tostring turn 10^14 into 1e+14.
 local function text(number)
@@ -38,8 +38,8 @@ end
 
 -- The shard with the change counter that this script writes, or nil and what to answer instead. The counter rises
 -- also where the server's time has stepped back.
-local function openShard()
-  local meta = redis.call('HMGET', KEYS[1], 'format', 'installation', 'life', 'clock', 'called', 'counter')
+local function openShard(key)
+  local meta = redis.call('HMGET', key or KEYS[1], 'format', 'installation', 'life', 'clock', 'called', 'counter')
   if not meta[1] then
     return nil, { 0 }
   end
