@@ -19,3 +19,20 @@ export const eachBounded = async <T>(
   await Promise.all(Array.from({ length: Math.min(width, queue.length) }, lane));
   if (errors.length > 0) throw errors[0];
 };
+
+/** Runs work handed to it, at most `width` at a time, in the order in which it came. */
+export const bounding = (width: number): (<T>(work: () => Promise<T>) => Promise<T>) => {
+  let running = 0;
+  const waiting: (() => void)[] = [];
+  return async (work) => {
+    if (running >= width) await new Promise<void>((resolve) => waiting.push(resolve));
+    else running++;
+    try {
+      return await work();
+    } finally {
+      const next = waiting.shift();
+      if (next === undefined) running--;
+      else next();
+    }
+  };
+};

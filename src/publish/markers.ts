@@ -68,6 +68,16 @@ export const fellBack = (before: ShardView, after: ShardView): boolean => {
   return false;
 };
 
+/** Whether nothing was done to the shard between two looks. */
+export const isSame = (before: ShardView, after: ShardView): boolean => {
+  if (before === after) return true;
+  if (before.life !== after.life || before.counter !== after.counter || before.replayedAt !== after.replayedAt)
+    return false;
+  if (before.clockS !== after.clockS || before.markers.size !== after.markers.size) return false;
+  for (const [field, marker] of before.markers) if (after.markers.get(field) !== marker) return false;
+  return true;
+};
+
 export const raise = (highest: Map<MarkerField, number>, markers: Markers): void => {
   for (const [field, marker] of markers) if (marker > (highest.get(field) ?? -1)) highest.set(field, marker);
 };

@@ -20,7 +20,7 @@ export type OwnershipDeps = {
   readonly replica: string;
   readonly leaseMs: number;
   readonly token: () => string;
-  /** Calls at the same time. */
+  /** Calls at the same time, but for renewals, which are sent together. */
   readonly width: number;
 };
 
@@ -147,13 +147,13 @@ export class Ownership {
   }
 
   async #renew(): Promise<void> {
-    const { leases, clock, leaseMs, width } = this.#deps;
+    const { leases, clock, leaseMs } = this.#deps;
     for (const [shard, held] of this.#held) {
       if (this.#isInTime(held)) continue;
       this.lost++;
       this.#giveUp(shard, held, null);
     }
-    await eachBounded([...this.#held], width, async ([shard, held]) => {
+    await eachBounded([...this.#held], SHARDS, async ([shard, held]) => {
       const sentMonotonicMs = clock.monotonicMs();
       const sentWallMs = clock.wallMs();
       const isOurs = await leases.renew(shard, held.token, leaseMs);

@@ -5,13 +5,14 @@
 
 import { RECORDS_TENANT } from '../attribution/reserved.ts';
 import { within } from '../ledger/clock.ts';
-import { LedgerBroken } from '../ledger/port.ts';
-import { eachBounded } from './bounded.ts';
+import { LedgerBroken, SHARDS } from '../ledger/port.ts';
+import { bounding, eachBounded } from './bounded.ts';
 import type { Commits, Markers } from './markers.ts';
 import { commitsOf } from './markers.ts';
 import { Ownership } from './ownership.ts';
 import { Purging } from './purging.ts';
 import type { PublishDeps, PublishOptions } from './settings.ts';
+import type { AskCommits, ReaderDeps } from './shard-reader.ts';
 import { ShardReader } from './shard-reader.ts';
 import type { ShardTable } from './shard-table.ts';
 import { seriesOf } from './shard-table.ts';
@@ -55,6 +56,7 @@ export class Publisher {
   readonly #purging: Purging;
   readonly #followers = new Map<number, Follower>();
   readonly #counts = { auditFailures: 0, fullReadings: 0, fallbacks: 0 };
+  readonly #inTurn: ReturnType<typeof bounding>;
   readonly #timers = new Set<() => void>();
   readonly #running = new Set<Promise<void>>();
   #farthest: Markers = new Map();
@@ -69,6 +71,7 @@ export class Publisher {
     const { replica, leaseMs, width } = options;
     this.#ownership = new Ownership({ leases, clock, replica, leaseMs, token, width });
     const isOurs = (shard: number): boolean => !this.#stopped && this.#ownership.mayShow(shard);
+    this.#inTurn = bounding(width);
     this.#purging = new Purging({ reader, settings, options, isOurs });
   }
 
@@ -172,10 +175,14 @@ export class Publisher {
   async #look(): Promise<void> {
     this.#follow();
     if (this.#followers.size === 0) return;
-    const commits = await this.#askCommits();
-    await eachBounded(this.#followers, this.#options.width, async ([shard, { tenure, reader }]) => {
+    let commits: Promise<Commits | null> | null = null;
+    const ask: AskCommits = () => {
+      commits ??= this.#askCommits();
+      return commits;
+    };
+    await eachBounded(this.#followers, SHARDS, async ([shard, { tenure, reader }]) => {
       if (this.#stopped || this.#ownership.tenure(shard) !== tenure) return;
-      await reader.look(commits, this.#ownership.usableSinceMs(shard));
+      await reader.look(ask, this.#ownership.usableSinceMs(shard));
     });
   }
 
@@ -188,7 +195,9 @@ export class Publisher {
       const tenure = this.#ownership.tenure(shard);
       const tookAt = this.#ownership.tookAt(shard);
       if (tenure === null || tookAt === null || this.#followers.has(shard)) continue;
-      const deps = { reader, clock, settings, log, options: this.#options, counts: this.#counts };
+      const inTurn: ReaderDeps['inTurn'] = (reading) =>
+        this.#inTurn(async () => (this.#stopped || this.#ownership.tenure(shard) !== tenure ? null : reading()));
+      const deps = { reader, clock, settings, log, options: this.#options, counts: this.#counts, inTurn };
       this.#followers.set(shard, { tenure, reader: new ShardReader(shard, tookAt, deps) });
     }
   }

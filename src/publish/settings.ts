@@ -34,7 +34,7 @@ export type PublishOptions = {
   readonly tenantRetentionS: number;
   /** A shard that could show nothing newer for that long is alerted. */
   readonly alertAfterMs: number;
-  /** Ledger calls at the same time, for each of: renewals, readings. */
+  /** Ledger calls at the same time, for each of: takes and releases, readings. Looks and renewals are all sent at once. */
   readonly width: number;
 };
 

@@ -20,7 +20,7 @@ import type { AccountReading, ReadingContext } from './account-reading.ts';
 import { readAccount } from './account-reading.ts';
 import { LabelArena } from './label-arena.ts';
 import type { Commits, Markers } from './markers.ts';
-import { covers, fellBack, raise, reaches } from './markers.ts';
+import { covers, fellBack, isSame, raise, reaches } from './markers.ts';
 import type { PublishLog, PublishOptions, PublishSettings } from './settings.ts';
 import type { AccountVersion, ShardTable } from './shard-table.ts';
 import { accountKey, seriesOf } from './shard-table.ts';
@@ -32,12 +32,17 @@ export type ReaderDeps = {
   readonly log: PublishLog;
   readonly options: PublishOptions;
   readonly counts: ReaderCounts;
+  /** Runs a reading when it may, null where it may not any more: the readers of a process share this. */
+  readonly inTurn: (reading: () => Promise<Reading | null>) => Promise<Reading | null>;
 };
+
+/** Null: they are not known now. One look of several shards asks once. */
+export type AskCommits = () => Promise<Commits | null>;
 
 /** Shared by the readers of a process. */
 export type ReaderCounts = { auditFailures: number; fullReadings: number; fallbacks: number };
 
-type Reading = {
+export type Reading = {
   readonly accounts: Map<string, AccountVersion>;
   /** Where the next one goes on: the counter of this one's first view. */
   readonly since: number;
@@ -57,6 +62,8 @@ export class ShardReader {
   #waiting = false;
   #blocked = false;
   #shown: ShardTable | null = null;
+  /** What `#shown` was made of. */
+  #shownReading: Reading | null = null;
   #floor: Markers | null = null;
   #mustReadAll = true;
   #readAllAtMs = 0;
@@ -97,16 +104,23 @@ export class ShardReader {
   }
 
   /**
-   * One look. `commits`: null when they are not known now. `usableSinceMs` (monotonic): when the lease became usable;
+   * One look, which asks for commits where it needs them. `usableSinceMs` (monotonic): when the lease became usable;
    * null: not yet. Rejects with what the ledger rejects with; the next look goes on.
    */
-  async look(commits: Commits | null, usableSinceMs: number | null): Promise<void> {
-    if (this.#floor === null && usableSinceMs !== null && commits !== null && commits.askedAtMs >= usableSinceMs)
-      this.#floor = commits.farthest;
+  async look(ask: AskCommits, usableSinceMs: number | null): Promise<void> {
+    if (this.#floor === null && usableSinceMs !== null) await this.#findFloor(ask, usableSinceMs);
     if (this.#waiting) await this.#lookAtWaiting();
-    else await this.#readChanges(commits);
-    if (this.#waiting && commits !== null && this.#floor !== null) this.#tryToShow(commits);
+    else await this.#readChanges(ask);
+    if (this.#waiting && this.#floor !== null) {
+      const commits = await ask();
+      if (commits !== null) this.#tryToShow(commits);
+    }
     this.#noteDelay(usableSinceMs !== null);
+  }
+
+  async #findFloor(ask: AskCommits, usableSinceMs: number): Promise<void> {
+    const commits = await ask();
+    if (commits !== null && commits.askedAtMs >= usableSinceMs) this.#floor = commits.farthest;
   }
 
   async #lookAtWaiting(): Promise<void> {
@@ -127,7 +141,7 @@ export class ShardReader {
     return !fell;
   }
 
-  async #readChanges(commits: Commits | null): Promise<void> {
+  async #readChanges(ask: AskCommits): Promise<void> {
     const { reader, clock, options } = this.#deps;
     if (clock.monotonicMs() - this.#readAllAtMs >= options.fullReadEveryMs) this.#mustReadAll = true;
     let changes = await reader.changes(this.#shard, this.#since());
@@ -138,10 +152,13 @@ export class ShardReader {
       changes = await reader.changes(this.#shard, this.#since());
       if (changes === null || !this.#note(changes.view)) return;
     }
-    this.#blocked = changes.view.counter < this.#tookAt || this.#isBelowFloor(changes.view, commits);
-    if (this.#blocked) return;
+    const { view, accounts } = changes;
+    const isShown = this.#isShown(view);
+    this.#blocked = !isShown && (view.counter < this.#tookAt || (await this.#isBelowFloor(view, ask)));
+    if (this.#blocked || isShown) return;
     const all = this.#mustReadAll;
-    const reading = await this.#read(changes.view, changes.accounts, all);
+    const read = () => this.#read(view, accounts, all);
+    const reading = accounts.length === 0 ? await read() : await this.#deps.inTurn(read);
     if (reading === null) return;
     this.#latest = reading;
     this.#waiting = true;
@@ -157,10 +174,19 @@ export class ShardReader {
     return this.#mustReadAll || this.#latest === null ? 0 : this.#latest.since;
   }
 
+  /** Nothing was done to the shard since the reading that is shown: another one would be the same. */
+  #isShown(view: ShardView): boolean {
+    const reading = this.#shownReading;
+    if (reading === null || reading !== this.#latest || this.#mustReadAll || this.#removed.size > 0) return false;
+    return isSame(reading.start, view);
+  }
+
   /** A reading from down there could not be shown: it waits for the ledger to catch up. */
-  #isBelowFloor({ markers }: ShardView, commits: Commits | null): boolean {
+  async #isBelowFloor({ markers }: ShardView, ask: AskCommits): Promise<boolean> {
     const floor = this.#shown?.markers ?? this.#floor;
-    return floor !== null && (commits === null || !reaches(markers, floor, commits));
+    if (floor === null) return false;
+    const commits = await ask();
+    return commits === null || !reaches(markers, floor, commits);
   }
 
   async #read(start: ShardView, changed: readonly AccountName[], all: boolean): Promise<Reading | null> {
@@ -239,6 +265,7 @@ export class ShardReader {
       markers: new Map(highest),
       accounts: new Map(accounts),
     };
+    this.#shownReading = this.#latest;
     this.#waiting = false;
   }
 

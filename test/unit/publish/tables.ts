@@ -8,7 +8,7 @@ import { MemoryLedger } from '../../../src/ledger/memory-ledger.ts';
 import { commitsOf } from '../../../src/publish/markers.ts';
 import type { Snapshot } from '../../../src/publish/publisher.ts';
 import { PUBLISH_DEFAULTS, type PublishOptions, type PublishSettings } from '../../../src/publish/settings.ts';
-import { ShardReader } from '../../../src/publish/shard-reader.ts';
+import { type ReaderDeps, ShardReader } from '../../../src/publish/shard-reader.ts';
 
 export const FIELD = markerField('topic', 0);
 export const TRACKER = 'cost-attribution';
@@ -71,7 +71,9 @@ export class OneShard {
       turn: async () => {},
     };
     const log = { info: () => {}, warn: () => {}, error: (_: object, text: string) => void this.errors.push(text) };
-    this.reader = new ShardReader(this.shard, tookAt, { reader: ledger, clock, settings, log, options, counts });
+    const inTurn: ReaderDeps['inTurn'] = (reading) => reading();
+    const deps = { reader: ledger, clock, settings, log, options, counts, inTurn };
+    this.reader = new ShardReader(this.shard, tookAt, deps);
     return this.reader;
   }
 
@@ -122,7 +124,7 @@ export class OneShard {
 
   /** One look of the reader, with the commits as they are. */
   look(usable = true): Promise<void> {
-    return this.reader.look(commitsOf(new Map([[FIELD, this.committed]]), this.nowMs), usable ? 0 : null);
+    return this.reader.look(async () => commitsOf(new Map([[FIELD, this.committed]]), this.nowMs), usable ? 0 : null);
   }
 
   /** Commits everything, looks until it is shown. */
