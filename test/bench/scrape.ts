@@ -46,7 +46,7 @@ const scrapesOf = async (series: number, scrapes: number): Promise<BenchRow[]> =
       ? []
       : [beside("the same (yardstick: Tempo's, the figure beside the corpus)", 'ms', tempoMs, ours.plainMs)]),
     row('the same, gzip', 'gzipMs', 'ms'),
-    row('longest event-loop block', 'blockMs', 'ms'),
+    row('longest event-loop block, by CPU time', 'blockMs', 'ms'),
     row('memory per series', 'bytesPerSeries', 'B'),
     row('growth of the process over the scrapes', 'growthMb', 'MB'),
   ];

@@ -272,10 +272,18 @@ export const MUTATIONS: readonly Mutation[] = [
     to: 'if (this.#shown === null && !reaches(start.markers, floor, commits)) {',
     also: {
       file: READER,
-      from: 'this.#blocked = changes.view.counter < this.#tookAt || this.#isBelowFloor(changes.view, commits);',
-      to: 'this.#blocked = false;',
+      from: '(await this.#isBelowFloor(view, ask))',
+      to: 'false',
     },
     publishing: true,
+  },
+  {
+    what: 'a shard is taken to be at rest whatever was done to it',
+    file: READER,
+    from: 'return isSame(reading.start, view);',
+    to: 'return true;',
+    publishing: true,
+    test: 'test/unit/publish/shard-reader.test.ts',
   },
   {
     what: 'a lease may be used at once',
@@ -357,7 +365,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     what: 'a ledger that has lost the take of its lease is read all the same',
     file: READER,
-    from: 'changes.view.counter < this.#tookAt || ',
+    from: 'view.counter < this.#tookAt || ',
     to: '',
     publishing: true,
     test: 'test/unit/publish/shard-reader.test.ts',
@@ -484,8 +492,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     what: 'Redis: a lease is renewed by who does not hold it',
     file: `${LUA}renew.lua`,
-    from: "~= 'held ' .. ARGV[3]",
-    to: "== 'nobody'",
+    from: "== 'held ' .. ARGV[2 * i + 1]",
+    to: "~= 'nobody'",
     only: 'test',
     test: CONTRACT,
   },
