@@ -98,20 +98,24 @@ export type LedgerKeys = {
 export const ledgerKeys = (prefix: string): LedgerKeys => {
   const safe = encodeName(prefix, /[A-Za-z0-9_.:-]/);
   const tag = (shard: number): string => `{${safe}:${shard}}`;
+  const shards: ShardKeys[] = [];
   return {
     prefix: safe,
     ledger: `${safe}:ledger`,
     replicas: `${safe}:replicas`,
     overrides: `${safe}:overrides`,
     probes: [`${tag(0)}:probe:a`, `${tag(0)}:probe:b`],
-    shard: (shard) => ({
-      meta: `${tag(shard)}:meta`,
-      markers: `${tag(shard)}:markers`,
-      tenants: `${tag(shard)}:tenants`,
-      owner: `${tag(shard)}:owner`,
-      moves: `${tag(shard)}:moves`,
-      forgotten: `${tag(shard)}:forgotten`,
-    }),
+    shard: (shard) => {
+      shards[shard] ??= {
+        meta: `${tag(shard)}:meta`,
+        markers: `${tag(shard)}:markers`,
+        tenants: `${tag(shard)}:tenants`,
+        owner: `${tag(shard)}:owner`,
+        moves: `${tag(shard)}:moves`,
+        forgotten: `${tag(shard)}:forgotten`,
+      };
+      return shards[shard];
+    },
     account: (shard, account) => {
       const member = accountMember(account);
       return {

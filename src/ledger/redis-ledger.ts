@@ -66,7 +66,7 @@ export class RedisLedger implements Ledger, LedgerReader, LedgerTools, Leases {
   readonly #changes: Together;
   readonly #renewals: Together;
   /** What `changes` was last answered of each shard, in words and decoded. */
-  readonly #lastViews: { readonly words: string; readonly view: ShardView }[] = [];
+  readonly #lastViews: { readonly words: string; readonly view: ShardView; readonly readBy: string | null }[] = [];
   #installation: string | null = null;
 
   constructor(redis: RedisConnection, keyPrefix: string, usesDocuments = false) {
@@ -216,11 +216,11 @@ export class RedisLedger implements Ledger, LedgerReader, LedgerTools, Leases {
 
   #viewOf(shard: number, words: string): ShardView {
     const last = this.#lastViews[shard];
-    const [format, installation] = words.split('\n', 2);
+    if (last?.words === words && last.readBy === this.#installation) return last.view;
+    const [format, installation, ...rest] = words.split('\n');
     this.#checkOurs(format!, installation!);
-    if (last?.words === words) return last.view;
-    const view = viewOf(words.split('\n'));
-    this.#lastViews[shard] = { words, view };
+    const view = viewOf([format!, installation!, ...rest]);
+    this.#lastViews[shard] = { words, view, readBy: this.#installation };
     return view;
   }
 

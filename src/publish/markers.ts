@@ -62,6 +62,7 @@ export const reaches = (markers: Markers, floor: Markers, { offsets, topics }: C
 
 /** Whether the ledger lost writes, was replayed or made anew between two looks. */
 export const fellBack = (before: ShardView, after: ShardView): boolean => {
+  if (before === after) return false;
   if (after.life !== before.life || after.replayedAt !== before.replayedAt || after.counter < before.counter)
     return true;
   for (const [field, marker] of before.markers) if ((after.markers.get(field) ?? -1) < marker) return true;
