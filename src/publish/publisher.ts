@@ -175,11 +175,9 @@ export class Publisher {
   async #look(): Promise<void> {
     this.#follow();
     if (this.#followers.size === 0) return;
-    let commits: Promise<Commits | null> | null = null;
-    const ask: AskCommits = () => {
-      commits ??= this.#askCommits();
-      return commits;
-    };
+    // Before any shard is looked at: what they cover must not have been lost in between, or it is not known for a replay.
+    const commits = await this.#askCommits();
+    const ask: AskCommits = async () => commits;
     await eachBounded(this.#followers, SHARDS, async ([shard, { tenure, reader }]) => {
       if (this.#stopped || this.#ownership.tenure(shard) !== tenure) return;
       await reader.look(ask, this.#ownership.usableSinceMs(shard));

@@ -36,7 +36,7 @@ export type ReaderDeps = {
   readonly inTurn: (reading: () => Promise<Reading | null>) => Promise<Reading | null>;
 };
 
-/** Null: they are not known now. One look of several shards asks once. */
+/** What was asked for before the look began; null: they are not known now. */
 export type AskCommits = () => Promise<Commits | null>;
 
 /** Shared by the readers of a process. */
