@@ -16,12 +16,15 @@ EXTENDS Integers, FiniteSets
 CONSTANTS
   Replicas,
   FirstOwner,  \* holds the lease at the beginning
+  FirstWanted, \* and who is wanted then
   Records,     \* 0: leases alone
+  Begun,       \* of them, counted and committed before the beginning
   Lease,       \* ticks
   Hold,        \* ticks
   End,         \* ticks after which time stands still
   Handovers,   \* how often another owner may be wanted
   Losses,
+  Forgotten,   \* TRUE: the ledger has lost the first take at the beginning, its holder does not know
   Window,      \* ticks: a loss takes no more than the writes of so many
   Remembers,   \* TRUE: a worker takes for a replay also what it has acknowledged itself (proposed, not in the code)
   Suspensions, ClockSteps, Zombies,
@@ -126,7 +129,7 @@ Take(r) ==
                                !.counter = NextCounter]
      /\ held' = [held EXCEPT ![r] = [token |-> 0, reply |-> IF Owner.kind = "released" THEN "released" ELSE "taken",
                                      request |-> tokens + 1, sentMono |-> Mono(r), sentWall |-> Wall(r),
-                                     usableAt |-> Never, draining |-> FALSE, renewal |-> None]]
+                                     usableAt |-> Never, draining |-> FALSE, renewal |-> None, counter |-> NextCounter]]
      /\ UNCHANGED <<saved, savedAt, commit, acked, now, lag, wall, asleep, wanted, reader, last, top, left>>
 
 HeldLately(r) == last[r] # -1 /\ Mono(r) - last[r] < 2 * Lease /\ ~Is("release believed twice")
@@ -211,7 +214,9 @@ EndLook(x) == [x EXCEPT !.commits = -1, !.start = None]
 
 ReadStart(r) ==
   LET x == AtLook(r)
-      blocked == x.floor # -1 /\ View.marker < Floor(x)
+      \* A ledger that is before the take has lost it, and all that time.
+      lost == View.counter < held[r].counter /\ ~Is("ledger of before the take believed")
+      blocked == lost \/ (x.floor # -1 /\ View.marker < Floor(x))
   IN /\ Records > 0 /\ Reading(r) /\ x.latest = None /\ x.start = None
      /\ reader' = [reader EXCEPT ![r] =
           IF blocked THEN [EndLook(x) EXCEPT !.seen = View] ELSE [x EXCEPT !.seen = View, !.start = View]]
@@ -308,17 +313,19 @@ Want(r) ==
   /\ wanted' = r
   /\ UNCHANGED <<shard, saved, savedAt, commit, acked, now, lag, wall, asleep, held, reader, last, top, tokens>>
 
-Empty == [marker |-> 0, birth |-> -1, counter |-> 1, replayed |-> 0, owner |-> [kind |-> "held", by |-> 1, until |-> 1 + Lease]]
+AtFirst == [marker |-> Begun, birth |-> IF Begun = 0 THEN -1 ELSE 0, counter |-> 1, replayed |-> -1, owner |-> [kind |-> "held", by |-> 1, until |-> 1 + Lease]]
 Init ==
-  /\ shard = Empty /\ saved = Empty /\ savedAt = 1
-  /\ commit = 0 /\ acked = [marker |-> 0, until |-> 0]
+  /\ shard = IF Forgotten THEN [AtFirst EXCEPT !.counter = 0, !.owner = [kind |-> "free", by |-> 0, until |-> 0]]
+             ELSE AtFirst
+  /\ saved = shard /\ savedAt = 1
+  /\ commit = Begun /\ acked = [marker |-> Begun, until |-> 0]
   /\ now = 1
   /\ lag = [r \in Replicas |-> 0] /\ wall = [r \in Replicas |-> 0]
   /\ asleep = {}
-  /\ wanted = FirstOwner
+  /\ wanted = FirstWanted
   /\ held = [r \in Replicas |-> IF r # FirstOwner THEN None ELSE
                [token |-> 1, reply |-> "none", request |-> 1, sentMono |-> 1, sentWall |-> 1, usableAt |-> 1,
-                draining |-> FALSE, renewal |-> None]]
+                draining |-> FALSE, renewal |-> None, counter |-> 1]]
   /\ reader = [r \in Replicas |-> Nothing]
   /\ last = [r \in Replicas |-> -1]
   /\ top = -1

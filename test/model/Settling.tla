@@ -28,13 +28,14 @@ CONSTANTS
   Series,      \* how many different ones the records name
   Limit,       \* of live series in a shard
   \* How often each trouble may happen.
-  Rebalances, Crashes, Lates, Losses, Remakes, Prefetches, Ticks, Lowers,
+  Rebalances, Crashes, Lates, Losses, Remakes, Prefetches, Ticks, Lowers, Slows, Cuts,
   Mutation
 
 VARIABLES
   ledger,   \* shard -> its state
   saved,    \* shard -> what a loss brings it back to
   topic,    \* partition -> the id of its topic
+  end,      \* partition -> where its log ends
   group,    \* the generation and who owns what in it
   commit,   \* partition -> what the group has committed
   worker,   \* worker -> its partitions, and the generation that it knows
@@ -46,7 +47,7 @@ VARIABLES
   highest,  \* shard -> field -> the highest marker that it ever had (history)
   wiped     \* what was lost as a whole: shard, partition, topic id and commit at that time (history)
 
-vars == <<ledger, saved, topic, group, commit, worker, call, ghosts, limit, left, started, highest, wiped>>
+vars == <<ledger, saved, topic, end, group, commit, worker, call, ghosts, limit, left, started, highest, wiped>>
 
 P == 1..Partitions
 S == 1..Shards
@@ -85,7 +86,8 @@ Named(records) == {SeriesOf(records[i][1], records[i][2], records[i][3]) : i \in
 
 NoMarkers == [f \in Fields |-> -1]
 Absent == [there |-> FALSE, loss |-> FALSE, marker |-> NoMarkers, base |-> NoMarkers, total |-> 0,
-           series |-> [x \in SeriesIds |-> -1], stale |-> {}, overflow |-> 0, retired |-> 0, admittedBy |-> 0]
+           series |-> [x \in SeriesIds |-> -1], stale |-> {}, overflow |-> 0, retired |-> 0, admittedBy |-> 0,
+           cut |-> 0]  \* counted of records that the log lost (history)
 Made(loss) == [Absent EXCEPT !.there = TRUE, !.loss = loss, !.admittedBy = Limit]
 Live(shard) == {x \in SeriesIds : shard.series[x] >= 0}
 
@@ -150,12 +152,23 @@ AfterSet(shard, f, to, create) ==
        IN IF made.marker[f] # -1 /\ ~Is("markers set where present") THEN made
           ELSE [made EXCEPT !.marker[f] = to, !.base[f] = IF @ = -1 THEN to ELSE @]
 
+RangeSum(s, f, from, to) ==
+  SumOver([o \in 0..Records - 1 |->
+            IF o >= from /\ o < to /\ Touches(o, s) THEN Amount(f[1], f[2], o) ELSE 0], 0..Records - 1)
+
+(* Moves a marker from where it is expected: what was counted stays counted. *)
+AfterMove(s, shard, f, expected, to) ==
+  IF shard.marker[f] # expected THEN shard
+  ELSE [shard EXCEPT !.marker[f] = to, !.cut = @ + RangeSum(s, f, Max({to, shard.base[f]}), expected)]
+
 -----------------------------------------------------------------------------
 (* The worker *)
 
 NotHeld == [phase |-> "none", id |-> 0, has |-> FALSE, next |-> 0, flushTo |-> 0, marker |-> [s \in S |-> 0],
             pending |-> [s \in S |-> <<>>], commit |-> -1, start |-> -1, remade |-> FALSE,
-            step |-> "idle", read |-> None, fetched |-> None]
+            step |-> "idle", read |-> None, fetched |-> None,
+            reached |-> -1,        \* the farthest commit that is known (where one may be answered late)
+            committing |-> None]   \* a commit that took effect and is not answered yet
 Held == [NotHeld EXCEPT !.phase = "positioning"]
 Fresh == [generation |-> 0, part |-> [p \in P |-> NotHeld], known |-> [s \in S |-> {}]]
 
@@ -196,17 +209,17 @@ Gathered(part, record) ==
 
 Gather(w, p) ==
   LET part == Part(w, p)
-  IN /\ part.phase = "active" /\ part.next < Records /\ part.fetched = None
+  IN /\ part.phase = "active" /\ part.next < end[p] /\ part.fetched = None
      /\ Put(w, p, Gathered(part, <<topic[p], p, part.next>>))
-     /\ UNCHANGED <<ledger, saved, topic, group, commit, call, ghosts, limit, left, started, highest, wiped>>
+     /\ UNCHANGED <<ledger, saved, topic, end, group, commit, call, ghosts, limit, left, started, highest, wiped>>
 
 (* A batch that was fetched and waits while other things happen. A fetch is by name, and from where the consumer stands. *)
 Prefetch(w, p) ==
   LET part == Part(w, p)
-  IN /\ left.prefetch > 0 /\ part.phase = "active" /\ part.next < Records /\ part.fetched = None
+  IN /\ left.prefetch > 0 /\ part.phase = "active" /\ part.next < end[p] /\ part.fetched = None
      /\ left' = [left EXCEPT !.prefetch = @ - 1]
      /\ Put(w, p, [part EXCEPT !.fetched = [from |-> part.next, id |-> topic[p], current |-> TRUE]])
-     /\ UNCHANGED <<ledger, saved, topic, group, commit, call, ghosts, limit, started, highest, wiped>>
+     /\ UNCHANGED <<ledger, saved, topic, end, group, commit, call, ghosts, limit, started, highest, wiped>>
 
 TakeFetched(w, p) ==
   LET part == Part(w, p)
@@ -217,7 +230,7 @@ TakeFetched(w, p) ==
       rest == [part EXCEPT !.fetched = None]
   IN /\ batch # None
      /\ Put(w, p, IF good /\ batch.from >= part.next THEN Gathered(rest, <<batch.id, p, batch.from>>) ELSE rest)
-     /\ UNCHANGED <<ledger, saved, topic, group, commit, call, ghosts, limit, left, started, highest, wiped>>
+     /\ UNCHANGED <<ledger, saved, topic, end, group, commit, call, ghosts, limit, left, started, highest, wiped>>
 
 (* The flush asks for the topic's id: what was gathered before is of that topic. *)
 AskTopic(w, p) ==
@@ -226,7 +239,16 @@ AskTopic(w, p) ==
      /\ IF topic[p] = part.id \/ Is("topic not asked for before a flush")
         THEN Put(w, p, [part EXCEPT !.flushTo = part.next]) /\ UNCHANGED call
         ELSE Drop(w, p)
-     /\ UNCHANGED <<ledger, saved, topic, group, commit, ghosts, limit, left, started, highest, wiped>>
+     /\ UNCHANGED <<ledger, saved, topic, end, group, commit, ghosts, limit, left, started, highest, wiped>>
+
+(* A fetch beyond the end is refused; and the ends are asked for, whatever is fetched. *)
+LogEndsEarly(w, p) ==
+  LET part == Part(w, p)
+  IN /\ part.phase = "active"
+     /\ \/ part.next > end[p]
+        \/ Highest(part) > end[p] /\ ~Is("ends of logs not compared")
+     /\ Drop(w, p)
+     /\ UNCHANGED <<ledger, saved, topic, end, group, commit, ghosts, limit, left, started, highest, wiped>>
 
 Before(records, offset) == SelectSeq(records, LAMBDA r : r[3] < offset)
 After(records, offset) == SelectSeq(records, LAMBDA r : r[3] >= offset)
@@ -251,7 +273,7 @@ Send(w, s) ==
   LET body == Body(w, s, FALSE)
   IN /\ call[w][s] = None /\ ~IsEmpty(body)
      /\ call' = [call EXCEPT ![w][s] = body]
-     /\ UNCHANGED <<ledger, saved, topic, group, commit, worker, ghosts, limit, left, started, highest, wiped>>
+     /\ UNCHANGED <<ledger, saved, topic, end, group, commit, worker, ghosts, limit, left, started, highest, wiped>>
 
 (* Only looks that will see something are worth a step. *)
 Look(w, s) ==
@@ -259,7 +281,7 @@ Look(w, s) ==
   /\ \E p \in P : LET part == Part(w, p)
                   IN part.phase = "active" /\ ledger[s].marker[Field(part, p)] # part.marker[s]
   /\ call' = [call EXCEPT ![w][s] = Body(w, s, TRUE)]
-  /\ UNCHANGED <<ledger, saved, topic, group, commit, worker, ghosts, limit, left, started, highest, wiped>>
+  /\ UNCHANGED <<ledger, saved, topic, end, group, commit, worker, ghosts, limit, left, started, highest, wiped>>
 
 Outcomes(s, body) ==
   [p \in P |-> IF body.sections[p] = None THEN None ELSE Outcome(ledger[s], body.sections[p])]
@@ -269,7 +291,7 @@ Execute(w, s) ==
   IN /\ body # None /\ body.reply = None
      /\ Write(s, AfterCommit(ledger[s], body))
      /\ call' = [call EXCEPT ![w][s].reply = [of |-> Outcomes(s, body), live |-> Live(AfterCommit(ledger[s], body))]]
-     /\ UNCHANGED <<saved, topic, group, commit, worker, ghosts, limit, left, started, wiped>>
+     /\ UNCHANGED <<saved, topic, end, group, commit, worker, ghosts, limit, left, started, wiped>>
 
 Strip(body) == [body EXCEPT !.reply = None]
 
@@ -279,7 +301,7 @@ ExecuteUnheard(w, s) ==
   IN /\ left.late > 0 /\ body # None /\ body.reply = None
      /\ left' = [left EXCEPT !.late = @ - 1]
      /\ Write(s, AfterCommit(ledger[s], body))
-     /\ UNCHANGED <<saved, topic, group, commit, worker, call, ghosts, limit, started, wiped>>
+     /\ UNCHANGED <<saved, topic, end, group, commit, worker, call, ghosts, limit, started, wiped>>
 
 (* It is given up by the network's client, sent again, and will take effect at some later time. *)
 Delay(w, s) ==
@@ -290,7 +312,7 @@ Delay(w, s) ==
      \* Broken: the worker does not wait for the answer, and makes another call of what it has by now.
      /\ call' = IF Is("unresolved call made anew") \/ Is("two calls in flight")
                 THEN [call EXCEPT ![w][s] = None] ELSE call
-     /\ UNCHANGED <<ledger, saved, topic, group, commit, worker, limit, started, highest, wiped>>
+     /\ UNCHANGED <<ledger, saved, topic, end, group, commit, worker, limit, started, highest, wiped>>
 
 GhostOfCommit(g) ==
   LET now == call[g.w][g.s]
@@ -307,13 +329,13 @@ GhostOfCommit(g) ==
                                          THEN [kind |-> "applied", marker |-> now.sections[p].to]
                                          ELSE [kind |-> "not applied", marker |-> -1]]]]
                 ELSE call
-     /\ UNCHANGED <<saved, topic, group, commit, worker, limit, left, started, wiped>>
+     /\ UNCHANGED <<saved, topic, end, group, commit, worker, limit, left, started, wiped>>
 
 GhostOfSet(g) ==
   /\ g.kind = "set"
   /\ Write(g.s, AfterSet(ledger[g.s], g.f, g.to, g.create))
   /\ ghosts' = ghosts \ {g}
-  /\ UNCHANGED <<saved, topic, group, commit, worker, call, limit, left, started, wiped>>
+  /\ UNCHANGED <<saved, topic, end, group, commit, worker, call, limit, left, started, wiped>>
 
 (* The answer of a call, partition by partition. *)
 Settled(w, s, p) ==
@@ -347,14 +369,15 @@ Answer(w, s) ==
           ![w].part = parts,
           ![w].known[s] = IF Ticks = 0 THEN {} ELSE IF needed THEN {} ELSE @ \cup (seen \cap body.reply.live)]
      /\ call' = [call EXCEPT ![w] = Orphans(calls)]
-     /\ UNCHANGED <<ledger, saved, topic, group, commit, ghosts, limit, left, started, highest, wiped>>
+     /\ UNCHANGED <<ledger, saved, topic, end, group, commit, ghosts, limit, left, started, highest, wiped>>
 
 -----------------------------------------------------------------------------
 (* The group's commits *)
 
 Note(w, p, offset) == [offset |-> offset, id |-> Part(w, p).id, start |-> Part(w, p).start]
-Conversing(w) == \E p \in P : Part(w, p).step \in {"views", "begin", "set"}
-ToCommit(part) == IF Is("commit above the lowest marker") THEN Highest(part) ELSE Lowest(part)
+Conversing(w) == \E p \in P : Part(w, p).step \in {"views", "begin", "set", "cut"} \/ Part(w, p).committing # None
+ToCommit(part) == Max({part.reached, IF Is("commit above the lowest marker") THEN Highest(part) ELSE Lowest(part)})
+Reached(part, offset) == IF Slows = 0 THEN -1 ELSE Max({part.reached, offset})
 
 Commit(w, p) ==
   LET part == Part(w, p)
@@ -363,10 +386,22 @@ Commit(w, p) ==
   IN /\ part.phase = "active" /\ ~Conversing(w) /\ rises
      /\ worker[w].generation = group.generation
      /\ commit' = [commit EXCEPT ![p] = Note(w, p, offset)]
-     /\ \/ Put(w, p, [part EXCEPT !.commit = offset]) /\ UNCHANGED left
+     /\ \/ Put(w, p, [part EXCEPT !.commit = offset, !.reached = Reached(part, offset)]) /\ UNCHANGED left
+        \/ /\ left.slow > 0 /\ left' = [left EXCEPT !.slow = @ - 1]  \* the answer is on its way
+           /\ Put(w, p, [part EXCEPT !.committing = [offset |-> offset, id |-> part.id]])
         \/ /\ left.late > 0 /\ left' = [left EXCEPT !.late = @ - 1]  \* the answer is lost
            /\ commit[p] # Note(w, p, offset) /\ UNCHANGED worker
-     /\ UNCHANGED <<ledger, saved, topic, group, call, ghosts, limit, started, highest, wiped>>
+     /\ UNCHANGED <<ledger, saved, topic, end, group, call, ghosts, limit, started, highest, wiped>>
+
+(* Of a topic that was made again meanwhile nothing was committed. *)
+Committed(w, p) ==
+  LET part == Part(w, p)
+      c == part.committing
+      rest == [part EXCEPT !.committing = None]
+  IN /\ c # None
+     /\ Put(w, p, IF c.id = part.id \/ Is("late answer taken for the new topic")
+                  THEN [rest EXCEPT !.commit = c.offset, !.reached = Reached(part, c.offset)] ELSE rest)
+     /\ UNCHANGED <<ledger, saved, topic, end, group, commit, call, ghosts, limit, left, started, highest, wiped>>
 
 -----------------------------------------------------------------------------
 (* Positioning *)
@@ -399,7 +434,10 @@ Decisions(part) ==
         ELSE IF v[s].there /\ (~v[s].loss \/ Is("after-loss not noted")) THEN [to |-> c.start, create |-> "no"]
         ELSE [to |-> IF Is("lost shard set to the start") THEN c.start ELSE c.offset, create |-> "after loss"]
       first(start) == [to |-> start, create |-> IF c.progress THEN "after loss" ELSE "first"]
-  IN IF missing = {} THEN {Go(part, c, [s \in S |-> v[s].marker])}
+      beyond(s) == IF v[s].marker > part.read.end THEN [to |-> part.read.end, create |-> "move"] ELSE None
+  IN IF missing = {} THEN
+       IF \A s \in S : v[s].marker <= part.read.end THEN {Go(part, c, [s \in S |-> v[s].marker])}
+       ELSE {[part EXCEPT !.step = "cut", !.read.todo = [s \in S |-> beyond(s)]]}
      ELSE IF missing = S /\ ~c.known THEN
        {[part EXCEPT !.step = "begin", !.read.todo = [s \in S |-> first(start)]] :
           start \in IF part.remade THEN {0} ELSE Starts}
@@ -420,13 +458,15 @@ WithCommit(part, p) ==
   IN [part EXCEPT
        !.remade = @ \/ (commit[p] # None /\ ~ours),
        !.step = "views",
-       !.read.commit = [known |-> ours,
-                        offset |-> IF ours THEN commit[p].offset ELSE -1,
-                        start |-> IF ours THEN commit[p].start ELSE -1,
+       !.reached = IF ours THEN Reached(part, commit[p].offset) ELSE @,
+       !.read.commit = [known |-> ours \/ part.reached >= 0,
+                        offset |-> Max({IF ours THEN commit[p].offset ELSE -1, part.reached}),
+                        start |-> IF ours \/ part.reached >= 0 THEN commit[p].start ELSE -1,
                         progress |-> \E q \in P : Progress(q, topic[q])]]
 
 (* One conversation about commits at a time. *)
-MayConverse(w, p) == \A q \in P \ {p} : Part(w, q).step \notin {"views", "begin", "set"}
+MayConverse(w, p) == /\ \A q \in P : Part(w, q).committing = None
+                     /\ \A q \in P \ {p} : Part(w, q).step \notin {"views", "begin", "set", "cut"}
 
 (* Every call that carries the partition is resolved; then the topic's id is asked for. *)
 Ask(w, p) ==
@@ -435,8 +475,9 @@ Ask(w, p) ==
       kept == IF changed /\ part.has THEN Dropped(part) ELSE part
       asked == [kept EXCEPT !.id = topic[p], !.remade = @ \/ changed,
                             !.start = IF changed THEN -1 ELSE @,
+                            !.reached = IF changed THEN -1 ELSE @,
                             !.step = IF Is("markers read before the commit") THEN "views" ELSE "commit",
-                            !.read = [commit |-> None, views |-> [s \in S |-> None], todo |-> [s \in S |-> None]]]
+                            !.read = [commit |-> None, views |-> [s \in S |-> None], todo |-> [s \in S |-> None], end |-> end[p]]]
   IN /\ part.phase = "positioning" /\ part.step = "idle"
      /\ part.id = 0 \/ ~Carried(w, p, part.id) \/ Is("unresolved calls not waited for")
      \* Where the id cannot change the commit is read in the same step.
@@ -444,13 +485,13 @@ Ask(w, p) ==
         THEN MayConverse(w, p) /\ Put(w, p, WithCommit(asked, p))
         ELSE Put(w, p, asked)
      /\ call' = IF changed /\ part.has THEN [call EXCEPT ![w] = Orphaned(@, p)] ELSE call
-     /\ UNCHANGED <<ledger, saved, topic, group, commit, ghosts, limit, left, started, highest, wiped>>
+     /\ UNCHANGED <<ledger, saved, topic, end, group, commit, ghosts, limit, left, started, highest, wiped>>
 
 ReadCommit(w, p) ==
   LET part == Part(w, p)
   IN /\ part.step = "commit" /\ MayConverse(w, p)
      /\ Read(w, p, WithCommit(part, p), part.read.views[Shards] # None)
-     /\ UNCHANGED <<ledger, saved, topic, group, commit, ghosts, limit, left, started, highest, wiped>>
+     /\ UNCHANGED <<ledger, saved, topic, end, group, commit, ghosts, limit, left, started, highest, wiped>>
 
 View(w, p, s) ==
   LET part == Part(w, p)
@@ -461,7 +502,7 @@ View(w, p, s) ==
      /\ IF s = Shards /\ Is("markers read before the commit")
         THEN Put(w, p, [next EXCEPT !.step = "commit"]) /\ UNCHANGED call
         ELSE Read(w, p, next, s = Shards)
-     /\ UNCHANGED <<ledger, saved, topic, group, commit, ghosts, limit, left, started, highest, wiped>>
+     /\ UNCHANGED <<ledger, saved, topic, end, group, commit, ghosts, limit, left, started, highest, wiped>>
 
 (* The start is committed in the generation in which its absence was read. *)
 Begin(w, p) ==
@@ -478,7 +519,7 @@ Begin(w, p) ==
                    /\ Put(w, p, Idle(part))
         ELSE /\ Put(w, p, IF Is("refused start is used") THEN [part EXCEPT !.step = "set"] ELSE Idle(part))
              /\ UNCHANGED <<commit, started, left>>
-     /\ UNCHANGED <<ledger, saved, topic, group, call, ghosts, limit, highest, wiped>>
+     /\ UNCHANGED <<ledger, saved, topic, end, group, call, ghosts, limit, highest, wiped>>
 
 (* Markers are set at the same time; in this order, and any of them may be late. *)
 Set(w, p, s) ==
@@ -495,7 +536,30 @@ Set(w, p, s) ==
            /\ ghosts' = ghosts \cup {[kind |-> "set", s |-> s, f |-> Field(part, p), to |-> item.to,
                                       create |-> item.create]}
            /\ UNCHANGED <<ledger, highest>>
-     /\ UNCHANGED <<saved, topic, group, commit, call, limit, started, wiped>>
+     /\ UNCHANGED <<saved, topic, end, group, commit, call, limit, started, wiped>>
+
+(* The log ends below what was counted: the commit goes down first, then the markers. *)
+CutCommit(w, p) ==
+  LET part == Part(w, p)
+      down == part.read.commit.offset > part.read.end
+  IN /\ part.step = "cut" /\ part.read.commit.known
+     /\ IF down /\ worker[w].generation = group.generation
+        THEN /\ commit' = [commit EXCEPT ![p] = [@ EXCEPT !.offset = part.read.end]]
+             /\ Put(w, p, [part EXCEPT !.read.commit.known = FALSE])
+        ELSE /\ UNCHANGED commit
+             /\ Put(w, p, IF down THEN Idle(part) ELSE [part EXCEPT !.read.commit.known = FALSE])
+     /\ UNCHANGED <<ledger, saved, topic, end, group, call, ghosts, limit, left, started, highest, wiped>>
+
+Move(w, p, s) ==
+  LET part == Part(w, p)
+      item == part.read.todo[s]
+      todo == [part.read.todo EXCEPT ![s] = None]
+      rest == IF \A t \in S : todo[t] = None THEN Idle(part) ELSE [part EXCEPT !.read.todo = todo]
+  IN /\ part.step = "cut" /\ ~part.read.commit.known /\ item # None
+     /\ \A t \in S : t < s => part.read.todo[t] = None
+     /\ Put(w, p, rest)
+     /\ Write(s, AfterMove(s, ledger[s], Field(part, p), part.read.views[s].marker, item.to))
+     /\ UNCHANGED <<saved, topic, end, group, commit, call, ghosts, limit, left, started, wiped>>
 
 -----------------------------------------------------------------------------
 (* The group, and trouble *)
@@ -508,7 +572,7 @@ Rebalance ==
           /\ owner # group.owner \/ orphaned
           /\ group' = [generation |-> group.generation + 1, owner |-> owner]
      /\ left.rebalance > 0 /\ left' = [left EXCEPT !.rebalance = @ - 1]
-     /\ UNCHANGED <<ledger, saved, topic, commit, worker, call, ghosts, limit, started, highest, wiped>>
+     /\ UNCHANGED <<ledger, saved, topic, end, commit, worker, call, ghosts, limit, started, highest, wiped>>
 
 (* The worker hears of the assignment. Until then it goes on with the old one. *)
 Learn(w) ==
@@ -521,7 +585,7 @@ Learn(w) ==
   IN /\ worker[w].generation # group.generation
      /\ worker' = [worker EXCEPT ![w].generation = group.generation, ![w].part = [p \in P |-> part(p)]]
      /\ call' = [call EXCEPT ![w] = Dead(@, gone)]
-     /\ UNCHANGED <<ledger, saved, topic, group, commit, ghosts, limit, left, started, highest, wiped>>
+     /\ UNCHANGED <<ledger, saved, topic, end, group, commit, ghosts, limit, left, started, highest, wiped>>
 
 (* The process dies and another one of the name starts. A call on its way is lost, or takes effect later. *)
 Crash(w) ==
@@ -534,13 +598,13 @@ Crash(w) ==
      /\ worker' = [worker EXCEPT ![w] = Fresh]
      /\ call' = [call EXCEPT ![w] = [s \in S |-> None]]
      /\ group' = [group EXCEPT !.generation = @ + 1]
-     /\ UNCHANGED <<ledger, saved, topic, commit, limit, started, highest, wiped>>
+     /\ UNCHANGED <<ledger, saved, topic, end, commit, limit, started, highest, wiped>>
 
 (* The state that a later loss brings back. *)
 Save(s) ==
   /\ left.loss > 0 /\ saved[s] # ledger[s]
   /\ saved' = [saved EXCEPT ![s] = ledger[s]]
-  /\ UNCHANGED <<ledger, topic, group, commit, worker, call, ghosts, limit, left, started, highest, wiped>>
+  /\ UNCHANGED <<ledger, topic, end, group, commit, worker, call, ghosts, limit, left, started, highest, wiped>>
 
 Lose(s) ==
   /\ left.loss > 0 /\ saved[s] # ledger[s]
@@ -550,20 +614,26 @@ Lose(s) ==
   /\ wiped' = IF saved[s].there THEN wiped ELSE wiped \cup
        {[s |-> s, p |-> p, id |-> IF commit[p] = None THEN 0 ELSE commit[p].id,
          commit |-> IF commit[p] = None THEN -1 ELSE commit[p].offset] : p \in P}
-  /\ UNCHANGED <<topic, group, commit, worker, call, ghosts, limit, started, highest>>
+  /\ UNCHANGED <<topic, end, group, commit, worker, call, ghosts, limit, started, highest>>
 
 Remake(p) ==
   /\ left.remake > 0 /\ topic[p] < TopicIds
   /\ left' = [left EXCEPT !.remake = @ - 1]
   /\ topic' = [topic EXCEPT ![p] = @ + 1]
-  /\ UNCHANGED <<ledger, saved, group, commit, worker, call, ghosts, limit, started, highest, wiped>>
+  /\ UNCHANGED <<ledger, saved, end, group, commit, worker, call, ghosts, limit, started, highest, wiped>>
+
+(* The broker loses the newest records. *)
+Cut(p) ==
+  /\ left.cut > 0 /\ left' = [left EXCEPT !.cut = @ - 1]
+  /\ \E e \in 1..end[p] - 1 : end' = [end EXCEPT ![p] = e]
+  /\ UNCHANGED <<ledger, saved, topic, group, commit, worker, call, ghosts, limit, started, highest, wiped>>
 
 (* Shard clock passes: what is not refreshed from here on is stale. *)
 Tick(s) ==
   /\ left.tick > 0 /\ ledger[s].there /\ ledger[s].stale # Live(ledger[s])
   /\ left' = [left EXCEPT !.tick = @ - 1]
   /\ Write(s, [ledger[s] EXCEPT !.stale = Live(ledger[s])])
-  /\ UNCHANGED <<saved, topic, group, commit, worker, call, ghosts, limit, started, wiped>>
+  /\ UNCHANGED <<saved, topic, end, group, commit, worker, call, ghosts, limit, started, wiped>>
 
 (* The owner's purge, whoever that is. *)
 Purge(s) ==
@@ -573,19 +643,20 @@ Purge(s) ==
      /\ Write(s, [shard EXCEPT !.series = [x \in SeriesIds |-> IF x \in stale THEN -1 ELSE @[x]],
                                !.stale = {},
                                !.retired = @ + IF Is("purge forgets retired") THEN 0 ELSE SumOver(shard.series, stale)])
-     /\ UNCHANGED <<saved, topic, group, commit, worker, call, ghosts, limit, left, started, wiped>>
+     /\ UNCHANGED <<saved, topic, end, group, commit, worker, call, ghosts, limit, left, started, wiped>>
 
 LowerLimit ==
   /\ left.lower > 0 /\ limit > 0
   /\ left' = [left EXCEPT !.lower = @ - 1]
   /\ limit' = limit - 1
-  /\ UNCHANGED <<ledger, saved, topic, group, commit, worker, call, ghosts, started, highest, wiped>>
+  /\ UNCHANGED <<ledger, saved, topic, end, group, commit, worker, call, ghosts, started, highest, wiped>>
 
 -----------------------------------------------------------------------------
 Init ==
   /\ ledger = [s \in S |-> Absent]
   /\ saved = [s \in S |-> Absent]
   /\ topic = [p \in P |-> 1]
+  /\ end = [p \in P |-> Records]
   /\ group = [generation |-> 1, owner |-> [p \in P |-> FirstOwner]]
   /\ commit = [p \in P |-> None]
   /\ worker = [w \in Workers |-> Fresh]
@@ -593,7 +664,7 @@ Init ==
   /\ ghosts = {}
   /\ limit = Limit
   /\ left = [rebalance |-> Rebalances, crash |-> Crashes, late |-> Lates, loss |-> Losses, remake |-> Remakes,
-             prefetch |-> Prefetches, tick |-> Ticks, lower |-> Lowers]
+             prefetch |-> Prefetches, tick |-> Ticks, lower |-> Lowers, slow |-> Slows, cut |-> Cuts]
   /\ started = NoMarkers
   /\ highest = [s \in S |-> NoMarkers]
   /\ wiped = {}
@@ -602,18 +673,22 @@ Init ==
 Done ==
   /\ ghosts = {}
   /\ \A w \in Workers : worker[w].generation = group.generation /\ \A s \in S : call[w][s] = None
-  /\ \A p \in P : \A s \in S : ledger[s].marker[<<topic[p], p>>] = Records
+  /\ \A p \in P : \A s \in S : ledger[s].marker[<<topic[p], p>>] = end[p]
   /\ \A p \in P : LET part == Part(group.owner[p], p)
-                  IN part.phase = "active" /\ part.next = Records /\ part.fetched = None
-  /\ \A p \in P : commit[p] # None /\ commit[p].offset = Records /\ commit[p].id = topic[p]
+                  IN part.phase = "active" /\ part.next = end[p] /\ part.fetched = None /\ part.committing = None
+  \* What was lost of the log and of every shard at once leaves the commit where it was, until the log has grown as far.
+  /\ \A p \in P : commit[p] # None /\ commit[p].id = topic[p]
+                  /\ \/ commit[p].offset = end[p]
+                     \/ commit[p].offset > end[p] /\ left.cut < Cuts /\ left.loss < Losses
 
 Rest == Done /\ UNCHANGED vars
 
 WorkerStep(w) ==
   \/ Learn(w)
-  \/ \E p \in P : Gather(w, p) \/ TakeFetched(w, p) \/ AskTopic(w, p) \/ Commit(w, p)
+  \/ \E p \in P : Gather(w, p) \/ TakeFetched(w, p) \/ AskTopic(w, p) \/ Commit(w, p) \/ Committed(w, p)
+                  \/ LogEndsEarly(w, p) \/ CutCommit(w, p)
                   \/ Ask(w, p) \/ ReadCommit(w, p) \/ Begin(w, p)
-                  \/ \E s \in S : View(w, p, s) \/ Set(w, p, s)
+                  \/ \E s \in S : View(w, p, s) \/ Set(w, p, s) \/ Move(w, p, s)
   \/ \E s \in S : Send(w, s) \/ Look(w, s) \/ Execute(w, s) \/ Answer(w, s)
 
 Trouble ==
@@ -621,7 +696,7 @@ Trouble ==
   \/ \E w \in Workers : Crash(w) \/ \E p \in P : Prefetch(w, p)
   \/ \E w \in Workers, s \in S : ExecuteUnheard(w, s) \/ Delay(w, s)
   \/ \E s \in S : Save(s) \/ Lose(s) \/ Tick(s) \/ Purge(s)
-  \/ \E p \in P : Remake(p)
+  \/ \E p \in P : Remake(p) \/ Cut(p)
 
 Ghosts == \E g \in ghosts : GhostOfCommit(g) \/ GhostOfSet(g)
 
@@ -634,10 +709,7 @@ FairSpec == Spec /\ WF_vars(Ghosts) /\ \A w \in Workers : WF_vars(WorkerStep(w))
 
 Wiped == {loss.s : loss \in wiped}
 
-InFieldBelow(shard, s, f) ==
-  SumOver([o \in 0..Records - 1 |->
-            IF o >= shard.base[f] /\ o < shard.marker[f] /\ Touches(o, s) THEN Amount(f[1], f[2], o) ELSE 0],
-          0..Records - 1)
+InFieldBelow(shard, s, f) == RangeSum(s, f, shard.base[f], shard.marker[f])
 
 (* 1 *)
 LimitHolds == \A s \in S : ledger[s].there => Cardinality(Live(ledger[s])) <= ledger[s].admittedBy
@@ -649,7 +721,7 @@ SumsAgree == \A s \in S :
 TotalsAreTheRecords == \A s \in S :
   LET shard == ledger[s]
   IN shard.there => shard.total = SumOver([f \in Fields |->
-       IF shard.marker[f] = -1 THEN 0 ELSE InFieldBelow(shard, s, f)], Fields)
+       IF shard.marker[f] = -1 THEN 0 ELSE InFieldBelow(shard, s, f)], Fields) + shard.cut
 OneStart == \A s \in S, f \in Fields :
   ledger[s].there /\ s \notin Wiped /\ ledger[s].marker[f] # -1 => ledger[s].base[f] = started[f]
 
@@ -657,20 +729,21 @@ OneStart == \A s \in S, f \in Fields :
 Truth == Done => \A s \in S, p \in P :
   LET f == <<topic[p], p>>
   IN s \notin Wiped => /\ ledger[s].base[f] = started[f]
-                       /\ ledger[s].marker[f] = Records
+                       /\ ledger[s].marker[f] = end[p]
 
 (* 4 *)
 CommitIsCovered == \A p \in P :
   commit[p] # None => LET f == <<commit[p].id, p>>
                       IN commit[p].offset = commit[p].start \/ \A s \in S : commit[p].offset <= highest[s][f]
-MarkersRise == [][\A s \in S, f \in Fields : ledger'[s].marker[f] >= ledger[s].marker[f] \/ left'.loss < left.loss]_vars
+MarkersRise == [][\A s \in S, f \in Fields : ledger'[s].marker[f] >= ledger[s].marker[f] \/ left'.loss < left.loss
+                    \/ (ledger'[s].marker[f] = end[f[2]] /\ left.cut < Cuts)]_vars
 CommitRises == [][\A p \in P : commit[p] # None /\ commit'[p].id = commit[p].id
-                    => commit'[p].offset >= commit[p].offset]_vars
+                    => commit'[p].offset >= commit[p].offset \/ (commit'[p].offset = end[p] /\ left.cut < Cuts)]_vars
 
 (* What a lost shard had counted stays uncounted: Prometheus has it. *)
 NotCountedAgain == \A loss \in wiped :
   LET base == ledger[loss.s].base
-  IN loss.id # 0 /\ ledger[loss.s].there /\ base[<<loss.id, loss.p>>] # -1 => base[<<loss.id, loss.p>>] >= loss.commit
+  IN loss.id # 0 /\ ledger[loss.s].there /\ base[<<loss.id, loss.p>>] # -1 => base[<<loss.id, loss.p>>] >= Min({loss.commit, end[loss.p]})
 (* A ledger loss is found only where there was one. *)
 NoFalseAlarm == \A w \in Workers, p \in P, s \in S :
   LET part == Part(w, p)
@@ -697,5 +770,7 @@ NeverOverflowed == \A s \in S : ledger[s].overflow = 0
 NeverRetired == \A s \in S : ledger[s].retired = 0
 NeverWiped == \A loss \in wiped : loss.commit <= 0
 Spent == \A trouble \in DOMAIN left : left[trouble] = 0
+NeverCut == \A s \in S : ledger[s].cut = 0
+NeverLate == \A w \in Workers, p \in P : LET part == Part(w, p) IN part.committing = None \/ part.committing.id = part.id
 NeverDoneAfterAll == ~(Done /\ Spent)
 =============================================================================

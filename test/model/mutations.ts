@@ -23,6 +23,8 @@ const publishing = (name: string, constants: Setup['constants'], harmless?: stri
 const ALONE = { Workers: '{w1}' };
 /** A loss of any length, and workers that know what they had acknowledged: without that it would not hold, see KNOWN. */
 const LOSS = { End: 4, Hold: 1, Renewals: 1, Losses: 1, Window: 9, Remembers: 'TRUE' };
+/** A loss however long, a hand-over, and no time: nothing is held at zero. */
+const FALL = { Records: 2, Hold: 0, End: 1, Handovers: 1, Losses: 1, Window: 9, Remembers: 'TRUE' };
 const TOPIC = { ...ALONE, Shards: 1, Records: 2, TopicIds: 2, Remakes: 1, Prefetches: 1 };
 const PURGE = { ...ALONE, Shards: 1, Records: 3, Series: 2, Ticks: 2 };
 
@@ -65,6 +67,8 @@ export const MUTATIONS: readonly Mutation[] = [
     { ...TOPIC, Losses: 1 },
     'every way back ends with a seek, and a batch that was fetched before it is not current',
   ),
+  settling('late answer taken for the new topic', { ...TOPIC, Prefetches: 0, Slows: 1 }),
+  settling('ends of logs not compared', { ...ALONE, Records: 2, Losses: 1, Cuts: 1 }),
   settling('stale batches taken', { ...ALONE, Shards: 1, Records: 2, Losses: 1, Prefetches: 1 }),
   publishing('lease usable at once', { Records: 0, End: 5, Handovers: 1, Renewals: 1, Losses: 1, Window: 9 }),
   publishing('lease shown after its time', { Records: 0, End: 6, Handovers: 1, Renewals: 1 }),
@@ -99,10 +103,28 @@ export const MUTATIONS: readonly Mutation[] = [
     Window: 9,
   }),
   publishing('release believed twice', { Records: 0, Handovers: 3, Losses: 1, Window: 9 }),
-  publishing('table shown without covering commits', { ...LOSS, End: 3, Handovers: 1 }),
+  publishing('table shown without covering commits', FALL),
   publishing('table replaced by a lower one', { ...LOSS, Records: 2, End: 3 }),
-  publishing('first table without a floor', { ...LOSS, End: 3, Handovers: 1 }),
-  publishing('floor read before the lease is usable', { ...LOSS, End: 3, Handovers: 1 }),
+  publishing('first table without a floor', FALL),
+  publishing('floor read before the lease is usable', {
+    Records: 2,
+    Begun: 1,
+    FirstWanted: 'r2',
+    Forgotten: 'TRUE',
+    Hold: 0,
+    End: 3,
+    Renewals: 1,
+  }),
+  publishing('ledger of before the take believed', {
+    Begun: 1,
+    Hold: 1,
+    End: 1,
+    Handovers: 1,
+    Losses: 1,
+    Window: 9,
+    Renewals: 1,
+    Remembers: 'TRUE',
+  }),
   publishing('fall-back while reading not seen', { ...LOSS, Records: 2, End: 3 }),
   publishing('fall-back while waiting not seen', { ...LOSS, Records: 2, End: 3 }),
   publishing('replays not noted', LOSS),
