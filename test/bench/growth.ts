@@ -14,11 +14,11 @@ import { makeSmallCorpus } from './corpus.ts';
 import { type Curve, drawCurves } from './curves.ts';
 import type { BenchRow } from './row.ts';
 
-/** Enough for every series to be seen once (records are a little smaller), and for a process to be compiled. */
+/** Enough for every series to be seen once (records are a little smaller), and for each process to be compiled to the end. */
 const warmBytes = ({ series, tenants, replicas }: Load): number =>
-  Math.max(30e6 * replicas, 1_500 * Math.max(series, tenants));
+  Math.max(120e6 * replicas, 1_500 * Math.max(series, tenants));
 /** A flush costs something for each tenant and each replica, whatever it carries: this is about what one carries. */
-const loadBytes = ({ tenants, replicas }: Load): number => Math.max(60e6, 40e6 * replicas, 16e3 * tenants);
+const loadBytes = ({ tenants, replicas }: Load): number => Math.max(200e6, 60e6 * replicas, 16e3 * tenants);
 const BATCH_BYTES = 900_000;
 const SMALL_BYTES = 15e6;
 /** Of Linux, for the times in /proc: USER_HZ. */

@@ -15,7 +15,8 @@ import { createTopic } from '../support/topics.ts';
 import type { BenchRow } from './row.ts';
 
 const SERIES = 1_000_000;
-const IDLE_S = 20;
+const IDLE_S = 60;
+const SETTLED_AFTER_S = 30;
 const PARTITIONS = 6;
 /** Of Linux, for the times in /proc: USER_HZ. */
 const TICKS_PER_S = 100;
@@ -74,7 +75,6 @@ async function idle(seconds: number): Promise<BenchRow> {
     await createTopic(kafka.brokers, 'idle', { partitions: PARTITIONS });
     const replica = await startReplica({
       name: 'bench-idle',
-      from: 'src',
       config: {
         kafka: { brokers: [...kafka.brokers], topics: ['idle'], group_id: 'bench-idle' },
         redis: { url: redis.url },
@@ -83,8 +83,8 @@ async function idle(seconds: number): Promise<BenchRow> {
     });
     try {
       await replica.waitReady();
-      // The lease that shards are taken with, and the compiler, have come to rest.
-      await sleep(20_000);
+      // By then the shards are taken, and the compiler has come to rest.
+      await sleep(SETTLED_AFTER_S * 1000);
       const before = cpuSecondsOf(replica.pid);
       await sleep(seconds * 1000);
       const share = ((cpuSecondsOf(replica.pid) - before) / seconds) * 100;
