@@ -11,7 +11,7 @@ import { type Replica, type ReplicaConfig, startReplica } from '../support/servi
 import { createTopic, deleteTopic, uniqueName } from '../support/topics.ts';
 import { DIMENSIONS } from '../support/traffic-world.ts';
 import { Book, type Field } from './book.ts';
-import { prepareCompacted } from './compacted.ts';
+import { COMPACTING, prepareCompacted } from './compacted.ts';
 import { type Ground, NODES, topicId } from './ground.ts';
 import type { Plan } from './plan.ts';
 import { type Excuses, excusesOf, startTruthPrometheus } from './prometheus-truth.ts';
@@ -154,8 +154,7 @@ async function makeTopics(plan: Plan, ground: Ground, group: string): Promise<To
   await createTopic(brokers, `${group}-main`, { partitions: PARTITIONS, replicas: NODES.length });
   await add(`${group}-main`, PARTITIONS, 10);
   if (plan.conditions.includes('compacted-topic')) {
-    const config = { 'cleanup.policy': 'compact', 'min.cleanable.dirty.ratio': '0.01', 'segment.ms': '500' };
-    await createTopic(brokers, `${group}-compacted`, { partitions: 2, replicas: NODES.length, config });
+    await createTopic(brokers, `${group}-compacted`, { partitions: 2, replicas: NODES.length, config: COMPACTING });
     await add(`${group}-compacted`, 2, 2);
   }
   if (plan.steps.some(({ faults }) => faults.some(({ name }) => name === 'unclean-election'))) {
