@@ -81,6 +81,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: POSITIONER,
     from: 'markers.every((marker, shard) => marker === state.markers[shard]) &&',
     to: 'markers.length > 0 &&',
+    test: 'test/unit/ledger/positioner.test.ts',
   },
   {
     what: 'the topic ids are not asked again before a flush',

@@ -29,14 +29,16 @@ const source: Pick<RecordSource, 'topics' | 'commits' | 'ranges' | 'commit'> = {
   commit: async () => {},
 };
 
+const newState = (topic: string): PartitionState => new PartitionState({ topic, partition: 0 }, new RowCount(1000));
+
 /** Positions partition 0 of a topic; answers what was told on the way. */
 const position = async (
   topic: string,
   ledger: MemoryLedger,
   from: Partial<RecordSource> = source,
+  state: PartitionState = newState(topic),
 ): Promise<readonly WorkerEvent[]> => {
   const where: TopicPartition = { topic, partition: 0 };
-  const state = new PartitionState(where, new RowCount(1000));
   const events: WorkerEvent[] = [];
   await new Promise<void>((resolve, reject) => {
     const positioner = new Positioner({
@@ -99,5 +101,24 @@ describe('positioning', () => {
       ranges: async (partitions) => partitions.map((where) => ({ ...where, start: 0, end: 60 })),
     });
     expect(events.map(({ kind }) => kind)).toEqual(['positioned']);
+  });
+
+  test.each([
+    ['is kept where the ledger stands where it was left', 40, 45],
+    ['is forgotten where another member has settled a shard without a commit', 43, 40],
+  ])('what was gathered %s', async (_, marker, next) => {
+    const ledger = await newLedger();
+    const field = markerField('id-busy', 0);
+    for (let shard = 0; shard < SHARDS; shard++)
+      await ledger.setMarkers(shard, [[field, shard === 7 ? marker : 40]], 'first');
+    const state = newState('busy');
+    state.topicId = 'id-busy';
+    state.adopt(new Float64Array(SHARDS).fill(40));
+    state.advance(45);
+    const commits: RecordSource['commits'] = async (partitions) =>
+      (await source.commits(partitions)).map((commit) => ({ ...commit, offset: 40 }));
+    await position('busy', ledger, { ...source, commits }, state);
+    expect(state.next).toBe(next);
+    expect(state.markers[7]).toBe(marker);
   });
 });
