@@ -18,8 +18,8 @@ import { SeriesTable, type TenantSettings } from './attribution/series-table.ts'
 import type { Tally } from './attribution/tally.ts';
 import type { RegionTenants, TenantResolver } from './attribution/tenant.ts';
 import type { SourceRecord, TopicPartition } from './kafka/port.ts';
+import type { Gather, RecordSink } from './ledger/gatherer.ts';
 import { RECORDS_LABEL, RECORDS_TRACKER, shardOf } from './ledger/keys.ts';
-import type { Gather, RecordSink } from './ledger/worker.ts';
 import { Decoder, type Encoding } from './otlp/decode.ts';
 import type { ForeignFormat, ForeignRecord } from './otlp/foreign.ts';
 import { type Malformed, malformedText } from './otlp/malformed.ts';

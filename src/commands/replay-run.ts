@@ -6,13 +6,13 @@ import { OVERFLOW } from '../attribution/label-value.ts';
 import { decodeSeriesKey, type Labels } from '../attribution/series-key.ts';
 import type { SeriesTable } from '../attribution/series-table.ts';
 import { Admission } from '../ledger/admission.ts';
+import type { Gather, RecordSink } from '../ledger/gatherer.ts';
 import { markerField, shardOf } from '../ledger/keys.ts';
 import { MemoryLedger } from '../ledger/memory-ledger.ts';
 import { PartitionPending, RowCount } from '../ledger/pending.ts';
 import type { AccountName, Totals } from '../ledger/port.ts';
 import { SERIES_ID_BYTES, SHARDS } from '../ledger/port.ts';
 import { buildCall, learn } from '../ledger/sections.ts';
-import type { Gather, RecordSink } from '../ledger/worker.ts';
 
 export type Amounts = { readonly bytes: number; readonly spans: number };
 

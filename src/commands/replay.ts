@@ -1,7 +1,7 @@
 /** `replay`: counts OTLP from files as the service would, without Kafka and without Redis. */
 import { MISSING, OVERFLOW } from '../attribution/label-value.ts';
 import type { TenantResolver } from '../attribution/tenant.ts';
-import type { Gather } from '../ledger/worker.ts';
+import type { Gather } from '../ledger/gatherer.ts';
 import type { Encoding } from '../otlp/decode.ts';
 import { Pipeline } from '../pipeline.ts';
 import { table } from '../telemetry/table.ts';

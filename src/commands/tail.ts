@@ -6,7 +6,7 @@ import { TenantChain } from '../attribution/tenant.ts';
 import type { Config } from '../config/config.ts';
 import type { LogReader } from '../kafka/log-reader.ts';
 import type { SourceRecord, TopicPartition } from '../kafka/port.ts';
-import type { Gather, RecordSink } from '../ledger/worker.ts';
+import type { Gather, RecordSink } from '../ledger/gatherer.ts';
 import { tenantSettings } from '../overrides/settings.ts';
 import { OverridesFile } from '../overrides/source.ts';
 import { topicEncodings } from '../overrides/static.ts';

@@ -5,9 +5,9 @@ import type { SeriesTable, TenantSettings } from '../attribution/series-table.ts
 import type { TenantResolver } from '../attribution/tenant.ts';
 import type { SourceRecord, TopicPartition } from '../kafka/port.ts';
 import { type Counted, timesAt } from '../ledger/counted.ts';
+import type { RecordSink } from '../ledger/gatherer.ts';
 import type { AccountName } from '../ledger/port.ts';
 import { SHARDS } from '../ledger/port.ts';
-import type { RecordSink } from '../ledger/worker.ts';
 import type { Encoding } from '../otlp/decode.ts';
 import { Pipeline } from '../pipeline.ts';
 

@@ -1,6 +1,8 @@
 /**
- * The worker: gathers batches of the partitions it holds, and settles what it gathered in the ledger. One loop (`tick`)
- * and the lanes change state; what the source tells only sets flags and swaps assignments.
+ * The worker: holds the partitions that the source assigns, has their batches gathered (gatherer.ts), and settles what
+ * was gathered in the ledger. One loop (ticker.ts) says when; when what is flushed, and how it is sent, say flusher.ts
+ * and lanes.ts; where a partition begins, positioner.ts; what the group is told, committer.ts. The loop and the lanes
+ * change state; what the source tells only sets flags and swaps assignments.
  *
  * What keeps it exact, in one place:
  *  - a partition is gathered only while `active`: its markers are those of the ledger, and pending[s] is what the
@@ -11,15 +13,7 @@
  *    gathered of the partition is dropped and read again from where the ledger stands;
  *  - the group's commit only rises, and never above the lowest acknowledged marker.
  */
-import type { SeriesTable } from '../attribution/series-table.ts';
-import type {
-  BatchControl,
-  RecordSource,
-  SourceBatch,
-  SourceHandler,
-  SourceRecord,
-  TopicPartition,
-} from '../kafka/port.ts';
+import type { RecordSource, SourceHandler, TopicPartition } from '../kafka/port.ts';
 import { Admission } from './admission.ts';
 import { BOUNDS, type Bounds } from './bounds.ts';
 import { type Clock, within } from './clock.ts';
@@ -28,27 +22,14 @@ import { Conversation } from './conversation.ts';
 import type { OnLoss } from './decide-position.ts';
 import { Flusher } from './flusher.ts';
 import { FullAccounts } from './full-accounts.ts';
+import { type Gather, Gatherer } from './gatherer.ts';
 import { shardOf } from './keys.ts';
 import { Lanes } from './lanes.ts';
 import { PartitionState, partitionKey } from './partition.ts';
-import { RowCount } from './pending.ts';
 import type { Ledger } from './port.ts';
 import { Positioner } from './positioner.ts';
-import { Throttle } from './throttle.ts';
+import { Ticker } from './ticker.ts';
 import type { DropCause, WatchWorker } from './worker-events.ts';
-
-/** Takes the amounts of one record. */
-export type RecordSink = {
-  /** Whether what the record adds to the shard is still to be counted. */
-  wants(shard: number): boolean;
-  add(shard: number, table: SeriesTable, slot: number, first: number, second: number): void;
-};
-
-/**
- * Decodes and attributes a record into a sink. Pure but for what it interns. False: nothing was added; the record, and
- * all that lies behind it in its partition, must wait, and is offered again when it is fetched again.
- */
-export type Gather = (record: SourceRecord, where: TopicPartition, sink: RecordSink) => boolean;
 
 export type WorkerOptions = {
   readonly source: RecordSource;
@@ -79,20 +60,14 @@ export type WorkerOptions = {
   readonly fatal: (error: Error) => void;
 };
 
-/** What a row of pending costs: its slot, its amounts, its place in the index. */
-const ROW_BYTES = 48;
-/** Records, and bytes of records, after which a batch lets others have a turn. */
-const TURN_RECORDS = 256;
-const TURN_BYTES = 1 << 20;
 const FULL_SHARD_MS = 60_000;
-const TICK_MS = 250;
 
 export class Worker {
   readonly #options: WorkerOptions;
-  readonly #bounds: Bounds;
   readonly #conversation: Conversation;
   readonly #committer: Committer;
-  readonly #throttle: Throttle;
+  readonly #gatherer: Gatherer;
+  readonly #ticker: Ticker;
   readonly #lanes: Lanes;
   readonly #flusher: Flusher;
   readonly #positioner: Positioner;
@@ -100,59 +75,44 @@ export class Worker {
   readonly #fullAccounts: FullAccounts;
   #partitions = new Map<string, PartitionState>();
   #generation = -1;
-  readonly #rows: RowCount;
-  /** Shards whose open segment is large enough, of the record at hand. */
-  readonly #largeShards: number[] = [];
   #lastCommitsMs = 0;
-  #stopped = false;
   #failed = false;
-  #isWoken = false;
-  #endPause: () => void = () => {};
-  #loop: Promise<void> = Promise.resolve();
-  // The sink of the record at hand.
-  #current!: PartitionState;
-  #offset = 0;
-  readonly #sink: RecordSink;
 
   constructor(options: WorkerOptions) {
     this.#options = options;
-    this.#bounds = options.bounds ?? BOUNDS;
-    this.#rows = new RowCount(this.#bounds.mostRows);
-    this.#sink = { wants: (shard) => this.#offset >= this.#current.markers[shard]!, add: this.#add.bind(this) };
+    const bounds = options.bounds ?? BOUNDS;
     const active = () => this.#active();
     const drop = this.#drop.bind(this);
     const fatal = this.#fail.bind(this);
     const generation = () => this.#generation;
+    const partitions = () => this.#partitions.values();
+    const wake = () => this.#ticker.wake();
+    this.#ticker = new Ticker({ clock: options.clock, work: (nowMs) => this.#tick(nowMs), failed: fatal });
     this.#conversation = new Conversation(options.watch);
     const endsEarly = (state: PartitionState, end: number) =>
       drop(state, 'out_of_range', null, state.highestMarker, end);
     this.#committer = new Committer({ ...options, conversation: this.#conversation, active, generation, endsEarly });
-    this.#throttle = new Throttle({
-      clock: options.clock,
-      isFull: () => this.#isFull(),
-      isRoomy: () => this.#isRoomy(),
-      pause: () => this.#pause(),
-      resume: () => this.#resume(),
-    });
+    this.#gatherer = new Gatherer({ ...options, bounds, admission: this.#admission, partitions, pressing: wake });
+    const { rows } = this.#gatherer;
     this.#lanes = new Lanes({
       ...options,
-      callRows: this.#bounds.callRows,
+      callRows: bounds.callRows,
       admission: this.#admission,
       active,
       drop,
       fatal,
-      settled: () => this.#throttle.relieve(),
+      settled: () => this.#gatherer.relieve(),
       freed: (shard) => {
-        if (this.#rows.byShard[shard]! >= this.#bounds.pressingRows) this.#wakeLoop();
+        if (rows.byShard[shard]! >= bounds.pressingRows) wake();
       },
     });
     this.#flusher = new Flusher({
       ...options,
       conversation: this.#conversation,
       lanes: this.#lanes,
-      rows: this.#rows,
-      bounds: this.#bounds,
-      isFull: () => this.#holdsTooManyBytes(),
+      rows,
+      bounds,
+      isFull: () => this.#gatherer.holdsTooManyBytes(),
       active,
       drop,
     });
@@ -160,7 +120,7 @@ export class Worker {
     this.#positioner = new Positioner({
       ...options,
       resolved: (fields) => this.#lanes.resolved(fields),
-      partitions: () => this.#partitions.values(),
+      partitions,
       generation,
       isHeld: (state) => this.#partitions.get(partitionKey(state)) === state,
       exclusively: (work) => this.#conversation.exclusively(work),
@@ -174,7 +134,10 @@ export class Worker {
     return {
       assigned: (generation, partitions) => this.#assigned(generation, partitions),
       lost: () => this.#suspendAll(),
-      batch: (batch, control) => this.#batch(batch, control),
+      batch: (batch, control) => {
+        const state = this.#partitions.get(partitionKey(batch));
+        return state === undefined ? Promise.resolve(false) : this.#gatherer.batch(state, batch, control);
+      },
       outOfRange: (where) => {
         const state = this.#partitions.get(partitionKey(where));
         if (state?.phase === 'active') this.#drop(state, 'out_of_range', null, state.next, null);
@@ -187,7 +150,7 @@ export class Worker {
   start(): void {
     this.#lastCommitsMs = this.#options.clock.monotonicMs();
     this.#flusher.begin(this.#lastCommitsMs);
-    this.#loop = this.#run();
+    this.#ticker.start();
   }
 
   /**
@@ -195,9 +158,8 @@ export class Worker {
    * read again. The source must be quiet, and still a member.
    */
   async drain(withinMs: number): Promise<void> {
-    this.#stopped = true;
-    this.#wakeLoop();
-    const work = this.#loop.then(async () => {
+    this.#endGathering();
+    const work = this.#ticker.ended().then(async () => {
       await this.#flusher.flush('everything');
       await this.#lanes.idle();
       await this.#committer.idle();
@@ -209,8 +171,7 @@ export class Worker {
 
   /** Stops at once. Calls on their way may still take effect; that is safe. */
   stop(): void {
-    this.#stopped = true;
-    this.#wakeLoop();
+    this.#endGathering();
     this.#lanes.stop();
     this.#positioner.stop();
   }
@@ -220,20 +181,20 @@ export class Worker {
   }
 
   get pendingRows(): number {
-    return this.#rows.total;
+    return this.#gatherer.rows.total;
   }
 
   get pendingBytes(): number {
-    return this.#rows.total * ROW_BYTES + this.#options.tablesFootprint();
+    return this.#gatherer.pendingBytes;
   }
 
   /** Time during which gathering was held up, up to now. */
   get pausedMs(): number {
-    return this.#throttle.heldMs;
+    return this.#gatherer.pausedMs;
   }
 
   get isPaused(): boolean {
-    return this.#throttle.isPaused;
+    return this.#gatherer.isPaused;
   }
 
   // ---- what the source tells
@@ -244,7 +205,7 @@ export class Worker {
     this.#partitions = new Map();
     for (const where of partitions) {
       const key = partitionKey(where);
-      const state = before.get(key) ?? new PartitionState(where, this.#rows);
+      const state = before.get(key) ?? new PartitionState(where, this.#gatherer.rows);
       before.delete(key);
       state.suspend();
       this.#partitions.set(key, state);
@@ -259,82 +220,7 @@ export class Worker {
     for (const state of this.#partitions.values()) state.suspend();
   }
 
-  async #batch(batch: SourceBatch, control: BatchControl): Promise<boolean> {
-    const state = this.#partitions.get(partitionKey(batch));
-    if (state === undefined || state.phase !== 'active' || this.#stopped) return false;
-    // Fetched before the seek that made the partition active: by name, so perhaps from a topic of that name that is gone.
-    if (!control.isCurrent()) return false;
-    if (batch.fetchedFrom > state.next) {
-      this.#options.source.seek(batch, state.next);
-      return false;
-    }
-    const { epoch } = state;
-    const isOver = () => state.epoch !== epoch || this.#stopped || !control.isCurrent();
-    let records = 0;
-    let bytes = 0;
-    for (const record of batch.records) {
-      if (record.offset < state.next) continue;
-      while (this.#isFull()) {
-        this.#wakeLoop();
-        if (!(await this.#throttle.room()) || isOver()) return false;
-      }
-      if (!this.#gather(state, record)) return false;
-      records++;
-      bytes += record.value?.length ?? 0;
-      if (records < TURN_RECORDS && bytes < TURN_BYTES) continue;
-      records = bytes = 0;
-      await control.heartbeat();
-      await this.#options.clock.turn();
-      if (isOver()) return false;
-    }
-    state.advance(batch.next);
-    state.logEnd = Math.max(batch.highWatermark, state.next);
-    return true;
-  }
-
-  // ---- gathering
-
-  #gather(state: PartitionState, record: SourceRecord): boolean {
-    state.advance(record.offset);
-    this.#current = state;
-    this.#offset = record.offset;
-    if (!this.#options.gather(record, state, this.#sink)) return false;
-    state.advance(record.offset + 1);
-    state.lastTimestampMs = record.timestampMs;
-    for (const shard of this.#largeShards) state.pending.seal(shard, state.next);
-    this.#largeShards.length = 0;
-    return true;
-  }
-
-  #add(shard: number, table: SeriesTable, slot: number, first: number, second: number): void {
-    const state = this.#current;
-    const segment = state.pending.open(shard, table, state.floors[shard]!, this.#offset);
-    const placement = this.#admission.place(table, slot);
-    if (placement === 'series') {
-      state.pending.add(shard, segment, slot, first, second);
-      if (segment.rows === this.#bounds.segmentRows) this.#largeShards.push(shard);
-      if (this.#rows.byShard[shard] === this.#bounds.pressingRows) this.#wakeLoop();
-    } else {
-      const account = placement === 'refused' ? this.#admission.refusedAccount : table.accountOf(slot);
-      segment.divert(account, first, second, table.gapsOf(slot));
-    }
-  }
-
   // ---- the loop
-
-  async #run(): Promise<void> {
-    while (!this.#stopped) {
-      await this.#pauseLoop();
-      this.#isWoken = false;
-      if (this.#stopped) return;
-      try {
-        await this.#tick(this.#options.clock.monotonicMs());
-      } catch (error) {
-        this.#fail(error);
-        return;
-      }
-    }
-  }
 
   async #tick(now: number): Promise<void> {
     const { lookIntervalMs } = this.#options;
@@ -349,32 +235,7 @@ export class Worker {
     this.#admission.turnDemand(now);
     this.#background(this.#fullAccounts.read());
     this.#background(this.#committer.commit());
-    this.#throttle.relieve();
-  }
-
-  // ---- bounds
-
-  #isFull(): boolean {
-    return this.#rows.crowded > 0 || this.#holdsTooManyBytes();
-  }
-
-  #holdsTooManyBytes(): boolean {
-    return this.#rows.total > 0 && this.pendingBytes >= this.#options.maxPendingBytes;
-  }
-
-  #isRoomy(): boolean {
-    const { maxPendingBytes } = this.#options;
-    return this.#rows.crowded === 0 && (this.#rows.total === 0 || this.pendingBytes < maxPendingBytes * 0.75);
-  }
-
-  #pause(): void {
-    this.#options.source.pause([...this.#partitions.values()]);
-    this.#options.watch({ kind: 'paused', partitions: this.#partitions.size });
-  }
-
-  #resume(): void {
-    this.#options.source.resume([...this.#partitions.values()]);
-    this.#options.watch({ kind: 'resumed' });
+    this.#gatherer.relieve();
   }
 
   // ---- small things
@@ -396,6 +257,11 @@ export class Worker {
     this.#positioner.wake();
   }
 
+  #endGathering(): void {
+    this.#gatherer.stop();
+    this.#ticker.stop();
+  }
+
   #forget(state: PartitionState): void {
     this.#positioner.tellUntold(state);
     state.drop();
@@ -409,21 +275,5 @@ export class Worker {
     if (this.#failed) return;
     this.#failed = true;
     this.#options.fatal(error instanceof Error ? error : new Error(String(error)));
-  }
-
-  #wakeLoop(): void {
-    this.#isWoken = true;
-    this.#endPause();
-  }
-
-  #pauseLoop(): Promise<void> {
-    return new Promise((resolve) => {
-      const cancel = this.#options.clock.after(this.#isWoken ? 0 : TICK_MS, resolve);
-      this.#isWoken = false;
-      this.#endPause = () => {
-        cancel();
-        resolve();
-      };
-    });
   }
 }

@@ -14,7 +14,7 @@ export type Mutation = {
   readonly only?: 'test';
 };
 
-const WORKER = 'src/ledger/worker.ts';
+const GATHERER = 'src/ledger/gatherer.ts';
 const LANES = 'src/ledger/lanes.ts';
 const FLUSHER = 'src/ledger/flusher.ts';
 const COMMITTER = 'src/ledger/committer.ts';
@@ -41,32 +41,32 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     what: 'a batch is gathered wherever it was fetched from',
-    file: WORKER,
+    file: GATHERER,
     from: 'if (batch.fetchedFrom > state.next) {',
     to: 'if (batch.fetchedFrom > state.next + 1e9) {',
   },
   {
     what: 'a batch from before the last seek is gathered',
-    file: WORKER,
+    file: GATHERER,
     from: 'if (!control.isCurrent()) return false;',
     to: '',
     test: 'test/unit/ledger/worker.test.ts',
   },
   {
     what: 'a batch that waited for room goes on whatever happened meanwhile',
-    file: WORKER,
+    file: GATHERER,
     from: 'if (!(await this.#throttle.room()) || isOver()) return false;',
     to: 'if (!(await this.#throttle.room())) return false;',
   },
   {
     what: 'records below next are gathered again',
-    file: WORKER,
+    file: GATHERER,
     from: 'if (record.offset < state.next) continue;',
     to: '',
   },
   {
     what: 'a shard gathers records below its marker',
-    file: WORKER,
+    file: GATHERER,
     from: 'wants: (shard) => this.#offset >= this.#current.markers[shard]!',
     to: 'wants: () => true',
   },
@@ -112,7 +112,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     what: 'a record is split over two sections',
-    file: WORKER,
+    file: GATHERER,
     from: 'for (const shard of this.#largeShards) state.pending.seal(shard, state.next);',
     to: 'state.pending.sealAll(state.next - (record.offset % 7 === 0 ? 1 : 0));',
   },
@@ -132,7 +132,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     what: 'no section is cut where a replay ends with a record',
-    file: WORKER,
+    file: GATHERER,
     from: 'state.advance(record.offset + 1);',
     to: 'state.next = record.offset + 1;',
     publishing: true,

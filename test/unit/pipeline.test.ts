@@ -7,8 +7,8 @@ import { decodeSeriesKey } from '../../src/attribution/series-key.ts';
 import type { SeriesTable } from '../../src/attribution/series-table.ts';
 import { TenantChain } from '../../src/attribution/tenant.ts';
 import type { SourceRecord } from '../../src/kafka/port.ts';
+import type { RecordSink } from '../../src/ledger/gatherer.ts';
 import { shardOf } from '../../src/ledger/keys.ts';
-import type { RecordSink } from '../../src/ledger/worker.ts';
 import { Pipeline } from '../../src/pipeline.ts';
 import { encodeRequest, type OtlpSpan } from '../support/otlp-encode.ts';
 
