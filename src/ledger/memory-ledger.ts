@@ -5,25 +5,13 @@
  * Every call takes effect at once, before its promise is returned.
  */
 import { randomBytes } from 'node:crypto';
-import { removedTenant } from '../attribution/reserved.ts';
 import { checkCall, checkMarker, checkShard } from './check-call.ts';
 import { accountMember, installationOf, partitionsAmong } from './keys.ts';
 import { commitToShard } from './memory-commit.ts';
 import { isFreeFor, releaseLease, renewLease, signedIn, takeLease } from './memory-leases.ts';
-import type { MemoryAccount, MemoryShard } from './memory-state.ts';
-import {
-  addTo,
-  clockS,
-  copyShard,
-  nextCounter,
-  pageOf,
-  retire,
-  rowsAfter,
-  totalsOf,
-  touch,
-  viewOf,
-  writableAccount,
-} from './memory-state.ts';
+import { purgeStep, removeOld, retireIds, retireShard } from './memory-removing.ts';
+import type { MemoryShard } from './memory-state.ts';
+import { copyShard, moveMarker, newShard, pageOf, totalsOf, viewOf } from './memory-state.ts';
 import type {
   AccountName,
   AccountPage,
@@ -42,7 +30,7 @@ import type {
   ShardCut,
   ShardView,
 } from './port.ts';
-import { LedgerBroken, LedgerRefused, SERIES_ID_BYTES, SHARDS } from './port.ts';
+import { LedgerRefused, SERIES_ID_BYTES, SHARDS } from './port.ts';
 import { noLedger, otherInstallation } from './refusals.ts';
 
 export type MemoryLedgerOptions = {
@@ -59,9 +47,6 @@ export type OutsideSnapshot = {
   /** Replica -> server time of its last sign-in, ms. */
   readonly replicas: ReadonlyMap<string, number>;
 };
-
-/** Notes of moves that a shard keeps. */
-const MOVES_KEPT = 1000;
 
 export type ShardSnapshot = { readonly shard: MemoryShard | null };
 
@@ -133,30 +118,12 @@ export class MemoryLedger implements Ledger, LedgerReader, LedgerTools, Leases {
     let state = this.#writable(shard);
     if (state === null) {
       if (create === 'no') return null;
-      state = this.#create(create === 'after-loss');
+      const stamp = { generation: this.#generation, installation: this.#claimed(), life: this.#random() };
+      state = newShard(stamp, create === 'after-loss', this.#nowUs());
       this.#shards[shard] = state;
     }
     for (const [field, marker] of markers) if (!state.markers.has(field)) state.markers.set(field, marker);
     return viewOf(state);
-  }
-
-  #create(afterLoss: boolean): MemoryShard {
-    const nowUs = this.#nowUs();
-    return {
-      generation: this.#generation,
-      installation: this.#claimed(),
-      life: this.#random(),
-      afterLoss,
-      counter: nowUs,
-      replayedAt: 0,
-      clockUs: 0,
-      calledAtUs: nowUs,
-      markers: new Map(),
-      moves: [],
-      movesForgotten: 0,
-      accounts: new Map(),
-      lease: null,
-    };
   }
 
   async move(
@@ -168,15 +135,7 @@ export class MemoryLedger implements Ledger, LedgerReader, LedgerTools, Leases {
   ): Promise<number | null> {
     if (to !== null) checkMarker(to);
     const state = this.#writable(shard);
-    if (state === null) return null;
-    const from = state.markers.get(field) ?? null;
-    if (from !== expected || from === to) return from;
-    if (to === null) state.markers.delete(field);
-    else state.markers.set(field, to);
-    state.counter = nextCounter(state, this.#nowUs());
-    state.movesForgotten += Number(state.moves.length >= MOVES_KEPT);
-    state.moves = [...state.moves.slice(1 - MOVES_KEPT), { at: state.counter, field, from, to, why }];
-    return to;
+    return state && moveMarker(state, field, expected, to, why, this.#nowUs());
   }
 
   async cut(shard: number): Promise<ShardCut | null> {
@@ -189,16 +148,7 @@ export class MemoryLedger implements Ledger, LedgerReader, LedgerTools, Leases {
 
   async retireSeries(shard: number, account: AccountName, ids: Buffer): Promise<number> {
     const state = this.#writable(shard);
-    const found = state?.accounts.get(accountMember(account));
-    if (!state || found === undefined) return 0;
-    const wanted = new Set<string>();
-    for (let i = 0; i < ids.length; i += SERIES_ID_BYTES) wanted.add(ids.toString('hex', i, i + SERIES_ID_BYTES));
-    const there = [...wanted].filter((id) => found.rows.has(id));
-    if (there.length === 0) return 0;
-    const changed = writableAccount(state, found.name, found.measures);
-    for (const id of there) retire(changed, id, changed.rows.get(id)!);
-    this.#move(state, changed);
-    return there.length;
+    return state === null ? 0 : retireIds(state, account, ids, this.#nowUs());
   }
 
   async liveIds(shard: number, account: AccountName): Promise<{ readonly admissions: number; readonly ids: Buffer }> {
@@ -214,13 +164,7 @@ export class MemoryLedger implements Ledger, LedgerReader, LedgerTools, Leases {
 
   async retireAll(shard: number): Promise<void> {
     const state = this.#writable(shard);
-    if (state === null) return;
-    for (const { name, measures, rows } of state.accounts.values()) {
-      if (rows.size === 0) continue;
-      const account = writableAccount(state, name, measures);
-      for (const [id, row] of account.rows) retire(account, id, row);
-      this.#move(state, account);
-    }
+    if (state !== null) retireShard(state, this.#nowUs());
   }
 
   async forgetShard(shard: number): Promise<void> {
@@ -261,33 +205,13 @@ export class MemoryLedger implements Ledger, LedgerReader, LedgerTools, Leases {
     count: number,
   ): Promise<{ readonly cursor: string | null; readonly purged: number }> {
     const state = this.#writable(shard);
-    const found = state?.accounts.get(accountMember(account));
-    if (!state || found === undefined) return { cursor: null, purged: 0 };
-    const { rows, last } = rowsAfter(found, Number(cursor ?? 0), count);
-    const stale = rows.filter(([, row]) => clockS(state) - row.lastSeenS > staleS);
-    if (stale.length > 0) {
-      const changed = writableAccount(state, found.name, found.measures);
-      for (const [id, row] of stale) retire(changed, id, row);
-      this.#move(state, changed);
-    }
-    return { cursor: last === null ? null : String(last), purged: stale.length };
+    if (state === null) return { cursor: null, purged: 0 };
+    return purgeStep(state, account, staleS, cursor, count, this.#nowUs());
   }
 
   async removeAccount(shard: number, account: AccountName, retentionS: number): Promise<boolean> {
     const state = this.#writable(shard);
-    const found = state?.accounts.get(accountMember(account));
-    const heir = { tenant: removedTenant(shard), tracker: account.tracker };
-    if (!state || found === undefined || account.tenant === heir.tenant || found.rows.size > 0) return false;
-    if (clockS(state) - found.changedClockS <= retentionS) return false;
-    const measures = state.accounts.get(accountMember(heir))?.measures ?? found.measures;
-    if (measures !== found.measures)
-      throw new LedgerBroken(`${heir.tenant} holds ${measures} measures of ${heir.tracker}, not ${found.measures}`);
-    const kept = writableAccount(state, heir, measures);
-    addTo(kept.total, found.total);
-    addTo(kept.retired, found.total);
-    state.accounts.delete(accountMember(account));
-    this.#move(state, kept);
-    return true;
+    return state !== null && removeOld(state, shard, account, retentionS, this.#nowUs());
   }
 
   async signIn(replica: string, withinMs: number): Promise<readonly string[]> {
@@ -347,11 +271,6 @@ export class MemoryLedger implements Ledger, LedgerReader, LedgerTools, Leases {
   /** The state itself, for checking invariants; read only, and only until the next call. */
   inspectShard(shard: number): Readonly<MemoryShard> | null {
     return this.#shards[shard]!;
-  }
-
-  #move(state: MemoryShard, account: MemoryAccount): void {
-    state.counter = nextCounter(state, this.#nowUs());
-    touch(state, account);
   }
 
   #claimed(): string {

@@ -5,7 +5,7 @@
  */
 import type { DemandWindow } from './demand.ts';
 import { accountMember } from './keys.ts';
-import type { AccountName, AccountPage, MarkerField, Move, SeriesRow, ShardView, Totals } from './port.ts';
+import type { AccountName, AccountPage, MarkerField, Move, MoveCause, SeriesRow, ShardView, Totals } from './port.ts';
 
 export type MemoryRow = SeriesRow & {
   /** Order of admission in the account: what cursors count by. */
@@ -59,6 +59,27 @@ export type MemoryShard = {
   accounts: Map<string, MemoryAccount>;
   lease: MemoryLease | null;
 };
+
+/** Notes of moves that a shard keeps. */
+const MOVES_KEPT = 1000;
+
+export const newShard = (
+  stamp: Pick<MemoryShard, 'generation' | 'installation' | 'life'>,
+  afterLoss: boolean,
+  nowUs: number,
+): MemoryShard => ({
+  ...stamp,
+  afterLoss,
+  counter: nowUs,
+  replayedAt: 0,
+  clockUs: 0,
+  calledAtUs: nowUs,
+  markers: new Map(),
+  moves: [],
+  movesForgotten: 0,
+  accounts: new Map(),
+  lease: null,
+});
 
 export const copyShard = (shard: MemoryShard, generation: number): MemoryShard => ({
   ...shard,
@@ -173,4 +194,23 @@ export const pageOf = (
     rows: rows.map(([, { id, lastSeenS, birthS, values }]) => ({ id, lastSeenS, birthS, values })),
     cursor: last === null ? null : String(last),
   };
+};
+
+/** Moves a marker from `expected` to `to`, or not at all; answers where it stands then. */
+export const moveMarker = (
+  shard: MemoryShard,
+  field: MarkerField,
+  expected: number | null,
+  to: number | null,
+  why: MoveCause,
+  nowUs: number,
+): number | null => {
+  const from = shard.markers.get(field) ?? null;
+  if (from !== expected || from === to) return from;
+  if (to === null) shard.markers.delete(field);
+  else shard.markers.set(field, to);
+  shard.counter = nextCounter(shard, nowUs);
+  shard.movesForgotten += Number(shard.moves.length >= MOVES_KEPT);
+  shard.moves = [...shard.moves.slice(1 - MOVES_KEPT), { at: shard.counter, field, from, to, why }];
+  return to;
 };

@@ -229,7 +229,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     what: 'a purge takes what is not stale',
-    file: 'src/ledger/memory-ledger.ts',
+    file: 'src/ledger/memory-removing.ts',
     from: 'clockS(state) - row.lastSeenS > staleS',
     to: 'clockS(state) - row.lastSeenS > staleS / 3',
   },
