@@ -12,7 +12,7 @@ import { commitsOf } from './markers.ts';
 import { Ownership } from './ownership.ts';
 import { Purging } from './purging.ts';
 import type { PublishDeps, PublishOptions } from './settings.ts';
-import type { AskCommits, ReaderDeps } from './shard-reader.ts';
+import type { ReaderDeps } from './shard-reader.ts';
 import { ShardReader } from './shard-reader.ts';
 import type { ShardTable } from './shard-table.ts';
 import { seriesOf } from './shard-table.ts';
@@ -177,10 +177,9 @@ export class Publisher {
     if (this.#followers.size === 0) return;
     // Before any shard is looked at: what they cover must not have been lost in between, or it is not known for a replay.
     const commits = await this.#askCommits();
-    const ask: AskCommits = async () => commits;
     await eachBounded(this.#followers, SHARDS, async ([shard, { tenure, reader }]) => {
       if (this.#stopped || this.#ownership.tenure(shard) !== tenure) return;
-      await reader.look(ask, this.#ownership.usableSinceMs(shard));
+      await reader.look(commits, this.#ownership.usableSinceMs(shard));
     });
   }
 

@@ -36,9 +36,6 @@ export type ReaderDeps = {
   readonly inTurn: (reading: () => Promise<Reading | null>) => Promise<Reading | null>;
 };
 
-/** What was asked for before the look began; null: they are not known now. */
-export type AskCommits = () => Promise<Commits | null>;
-
 /** Shared by the readers of a process. */
 export type ReaderCounts = { auditFailures: number; fullReadings: number; fallbacks: number };
 
@@ -104,23 +101,16 @@ export class ShardReader {
   }
 
   /**
-   * One look, which asks for commits where it needs them. `usableSinceMs` (monotonic): when the lease became usable;
-   * null: not yet. Rejects with what the ledger rejects with; the next look goes on.
+   * One look. `commits`: asked for before it; null when they are not known now. `usableSinceMs` (monotonic): when the
+   * lease became usable; null: not yet. Rejects with what the ledger rejects with; the next look goes on.
    */
-  async look(ask: AskCommits, usableSinceMs: number | null): Promise<void> {
-    if (this.#floor === null && usableSinceMs !== null) await this.#findFloor(ask, usableSinceMs);
+  async look(commits: Commits | null, usableSinceMs: number | null): Promise<void> {
+    if (this.#floor === null && usableSinceMs !== null && commits !== null && commits.askedAtMs >= usableSinceMs)
+      this.#floor = commits.farthest;
     if (this.#waiting) await this.#lookAtWaiting();
-    else await this.#readChanges(ask);
-    if (this.#waiting && this.#floor !== null) {
-      const commits = await ask();
-      if (commits !== null) this.#tryToShow(commits);
-    }
+    else await this.#readChanges(commits);
+    if (this.#waiting && commits !== null && this.#floor !== null) this.#tryToShow(commits);
     this.#noteDelay(usableSinceMs !== null);
-  }
-
-  async #findFloor(ask: AskCommits, usableSinceMs: number): Promise<void> {
-    const commits = await ask();
-    if (commits !== null && commits.askedAtMs >= usableSinceMs) this.#floor = commits.farthest;
   }
 
   async #lookAtWaiting(): Promise<void> {
@@ -141,7 +131,7 @@ export class ShardReader {
     return !fell;
   }
 
-  async #readChanges(ask: AskCommits): Promise<void> {
+  async #readChanges(commits: Commits | null): Promise<void> {
     const { reader, clock, options } = this.#deps;
     if (clock.monotonicMs() - this.#readAllAtMs >= options.fullReadEveryMs) this.#mustReadAll = true;
     let changes = await reader.changes(this.#shard, this.#since());
@@ -154,7 +144,7 @@ export class ShardReader {
     }
     const { view, accounts } = changes;
     const isShown = this.#isShown(view);
-    this.#blocked = !isShown && (view.counter < this.#tookAt || (await this.#isBelowFloor(view, ask)));
+    this.#blocked = !isShown && (view.counter < this.#tookAt || this.#isBelowFloor(view, commits));
     if (this.#blocked || isShown) return;
     const all = this.#mustReadAll;
     const read = () => this.#read(view, accounts, all);
@@ -182,11 +172,9 @@ export class ShardReader {
   }
 
   /** A reading from down there could not be shown: it waits for the ledger to catch up. */
-  async #isBelowFloor({ markers }: ShardView, ask: AskCommits): Promise<boolean> {
+  #isBelowFloor({ markers }: ShardView, commits: Commits | null): boolean {
     const floor = this.#shown?.markers ?? this.#floor;
-    if (floor === null) return false;
-    const commits = await ask();
-    return commits === null || !reaches(markers, floor, commits);
+    return floor !== null && (commits === null || !reaches(markers, floor, commits));
   }
 
   async #read(start: ShardView, changed: readonly AccountName[], all: boolean): Promise<Reading | null> {

@@ -273,7 +273,7 @@ export const MUTATIONS: readonly Mutation[] = [
     to: 'if (this.#shown === null && !reaches(start.markers, floor, commits)) {',
     also: {
       file: READER,
-      from: '(await this.#isBelowFloor(view, ask))',
+      from: 'this.#isBelowFloor(view, commits)',
       to: 'false',
     },
     publishing: true,

@@ -124,7 +124,7 @@ export class OneShard {
 
   /** One look of the reader, with the commits as they are. */
   look(usable = true): Promise<void> {
-    return this.reader.look(async () => commitsOf(new Map([[FIELD, this.committed]]), this.nowMs), usable ? 0 : null);
+    return this.reader.look(commitsOf(new Map([[FIELD, this.committed]]), this.nowMs), usable ? 0 : null);
   }
 
   /** Commits everything, looks until it is shown. */
