@@ -85,7 +85,7 @@ class Columns {
     this.numbers.push(length);
   }
 
-  /** The machine's byte order is little-endian, as on every machine that runs Node. */
+  /** In the machine's byte order, which the script takes for little-endian: it is on amd64 and arm64, not on s390x. */
   encode(): Arguments {
     const amounts = new Float64Array(this.#amounts.reduce((sum, { length }) => sum + length, 0));
     let at = 0;
